@@ -1,0 +1,69 @@
+"""Which model files the arguments of a command mean."""
+
+from __future__ import annotations
+
+import glob
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scotoma.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_SUFFIX = ".onnx"
+_STDIN = "-"
+
+
+def find_models(arguments: Iterable[str | os.PathLike[str]]) -> list[str]:
+    """Return the model files that are meant, in the order of the arguments, each once.
+
+    Parameters
+    ----------
+    arguments
+        Files; folders, searched recursively for ``*.onnx``; globs that the shell left alone,
+        ``**`` included; ``-`` for standard input. A path that does not exist is returned as it
+        is, so that it is reported like any other unreadable file.
+
+    Raises
+    ------
+    UsageError
+        If a folder or a glob holds no model, or ``-`` is given twice.
+    """
+    found: dict[str, str] = {}
+    for given in arguments:
+        argument = os.fspath(given)
+        for path in _expand(argument):
+            if path == _STDIN and _STDIN in found:
+                raise UsageError("'-' can be given only once")
+            key = path if path == _STDIN else os.path.abspath(path)  # noqa: PTH100  keeps links
+            found.setdefault(key, path)
+    return list(found.values())
+
+
+def _expand(argument: str) -> list[str]:
+    path = Path(argument)
+    if argument == _STDIN or path.is_file():
+        return [argument]
+    if path.is_dir():
+        paths = list(_in_folder(path))
+        if not paths:
+            raise UsageError(f"no *{_SUFFIX} file in {argument!r}")
+        return paths
+    if not path.exists() and glob.has_magic(argument):
+        paths = []
+        for match in sorted(glob.glob(argument, recursive=True)):  # noqa: PTH207  may be absolute
+            paths += _in_folder(Path(match)) if Path(match).is_dir() else [match]
+        if not paths:
+            raise UsageError(f"no file matches {argument!r}")
+        return paths
+    return [argument]
+
+
+def _in_folder(folder: Path) -> Iterator[str]:
+    for parent, folders, files in os.walk(folder):
+        folders.sort()
+        for name in sorted(files):
+            if name.lower().endswith(_SUFFIX):
+                yield str(Path(parent, name))
