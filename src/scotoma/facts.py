@@ -1,0 +1,349 @@
+"""What a rule may know of a model: the graph, its geometry, its coverage, its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from scotoma import sweep
+from scotoma.errors import UsageError, WeightsUnavailableError
+from scotoma.resolve import resolve
+from scotoma.resolve.padded import overlaps_unpadded, padded_model
+from scotoma.trace import trace
+from scotoma.trace.layout import tracked_sizes
+from scotoma.trace.reading import Mapped
+from scotoma.trace.sizes import sizes_at
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from numpy.typing import NDArray
+
+    from scotoma.load.model import Graph, Model, Operator
+    from scotoma.resolve.resolution import Resolution
+    from scotoma.resolve.window import Window
+    from scotoma.trace import Geometry
+    from scotoma.trace.reading import Flow
+
+
+@dataclass(frozen=True, slots=True)
+class Unanalysed:
+    """An operator of which something is not known, with the reason."""
+
+    node: str
+    op_type: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything that is known of a model at one input size; computed when first asked for."""
+
+    model: Model
+    resolution: Resolution
+    geometry: Geometry | None
+    """None where the model has no spatial input to follow."""
+    _kept: dict[tuple[object, ...], object] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(
+        cls,
+        model: Model,
+        *,
+        size: Sequence[int] | None = None,
+        input_shapes: Mapping[str, Sequence[int]] | None = None,
+        input_name: str | None = None,
+    ) -> Facts:
+        """Resolve and trace a model.
+
+        Parameters
+        ----------
+        size
+            One number per spatial axis of the examined input.
+        input_shapes
+            Whole shapes by input name.
+        input_name
+            The input whose pixels are followed; None: the largest spatial one.
+
+        Raises
+        ------
+        UsageError
+            If the sizes or names do not fit the model's inputs.
+        """
+        shapes = None if input_shapes is None else {k: tuple(v) for k, v in input_shapes.items()}
+        resolution = resolve(
+            model,
+            size=None if size is None else tuple(size),
+            input_shapes=shapes,
+            input_name=input_name,
+        )
+        examined = resolution.examined
+        spatial = examined is not None and examined.shape is not None and examined.spatial_axes
+        followable = spatial and examined is not None and 0 not in (examined.shape or (0,))
+        return cls(model, resolution, trace(resolution) if followable else None)
+
+    @property
+    def status(self) -> str:
+        """``complete``, ``partial`` (something was not analysed) or ``unavailable`` (no image)."""
+        if self.geometry is None:
+            return "unavailable"
+        return "partial" if self.unanalysed else "complete"
+
+    @cached_property
+    def unanalysed(self) -> tuple[Unanalysed, ...]:
+        """Operators of which something is not known; each is taken to read everything."""
+        found = self.geometry.unanalysed if self.geometry is not None else ()
+        causes = found or self.resolution.unresolved
+        return tuple(Unanalysed(u.operator.name, u.operator.op_type, u.reason) for u in causes)
+
+    @property
+    def operators(self) -> tuple[Operator, ...]:
+        """The operators of the main graph in topological order, constant If branches spliced in."""
+        return self.resolution.operators
+
+    def walk(self) -> Iterator[tuple[Graph, Operator]]:
+        """Yield every operator with its graph, the bodies of If, Loop and Scan included."""
+        return self.model.walk()
+
+    def windows(self, operator: Operator) -> tuple[Window, ...] | None:
+        """Return the window of a convolution or pool along every spatial axis, None if unknown."""
+        return self.resolution.windows.get(operator.name)
+
+    def shape(self, tensor: str) -> tuple[int, ...] | None:
+        """Return the shape of a tensor of the main graph, None if unknown."""
+        return self.resolution.shapes.get(tensor)
+
+    def value(self, tensor: str) -> NDArray[np.generic] | None:
+        """Return the value of a small constant tensor of the main graph, None if it is not one."""
+        return self.resolution.values.get(tensor)
+
+    def weights(self, tensor: str) -> NDArray[np.generic]:
+        """Return a stored or folded constant of any size; large ones are mapped, not copied.
+
+        Raises
+        ------
+        WeightsUnavailableError
+            If the tensor is not constant, or its data are missing or must not be read.
+        """
+        value = self.resolution.values.get(tensor)
+        if value is not None:
+            return value
+        stored = self.model.main.initializers.get(tensor)
+        if stored is None:
+            raise WeightsUnavailableError(f"'{tensor}' is not a stored tensor")
+        return stored.array()
+
+    @cached_property
+    def consumers(self) -> Mapping[str, tuple[Operator, ...]]:
+        """The operators of the main graph that read a tensor, by its name."""
+        found: dict[str, list[Operator]] = {}
+        for operator in self.operators:
+            for name in dict.fromkeys(operator.inputs):
+                if name:
+                    found.setdefault(name, []).append(operator)
+        return {name: tuple(operators) for name, operators in found.items()}
+
+    @cached_property
+    def producers(self) -> Mapping[str, Operator]:
+        """The operator of the main graph that makes a tensor, by its name."""
+        return {name: op for op in self.operators for name in op.outputs if name}
+
+    def flow(self, tensor: str) -> Flow | None:
+        """Return how a tensor depends on the examined input, None if it does not."""
+        return self.geometry.flows.get(tensor) if self.geometry is not None else None
+
+    def functional(self, tensor: str | None = None) -> tuple[str, ...]:
+        """Return the tensors that a coverage looks back from: the graph outputs, or the one named.
+
+        Raises
+        ------
+        UsageError
+            If the model has no such tensor, or it does not depend on the examined input.
+        """
+        if self.geometry is None:
+            return ()
+        if tensor is None:
+            return self.geometry.outputs()
+        if tensor not in self.geometry.flows:
+            known = tensor in self.resolution.shapes or tensor in self.producers
+            what = "does not depend on the examined input" if known else "is not in the model"
+            raise UsageError(f"tensor '{tensor}' {what}")
+        return (tensor,)
+
+    def dead(self, tensor: str | None = None, *, local: bool = False) -> sweep.Dead | None:
+        """Return the pixels without any path to the outputs (or to a tensor), None if unknown.
+
+        With `local`, paths through whole-map gates do not count.
+        """
+        key = ("dead", tensor, local)
+        if key not in self._kept:
+            tensors = self.functional(tensor)
+            self._kept[key] = (
+                sweep.dead_pixels(self.geometry, tensors, local=local)
+                if self.geometry is not None and tensors
+                else None
+            )
+        return cast("sweep.Dead | None", self._kept[key])
+
+    def coverage(self, tensor: str | None = None, *, local: bool = False) -> sweep.Coverage | None:
+        """Return dead pixels and the random walk from the outputs (or a tensor)."""
+        key = ("coverage", tensor, local)
+        if key not in self._kept:
+            tensors = self.functional(tensor)
+            self._kept[key] = (
+                sweep.coverage(self.geometry, tensors, local=local)
+                if self.geometry is not None and tensors
+                else None
+            )
+        return cast("sweep.Coverage | None", self._kept[key])
+
+    def counts(self, tensors: Sequence[str]) -> sweep.Map | None:
+        """Return the kernel-tap paths from every pixel to some tensors, gates left out.
+
+        The values of a map that is scaled down share its exponent.
+        """
+        if self.geometry is None or not tensors:
+            return None
+        return sweep.sweep(self.geometry, tensors, sweep.Semiring.COUNT, local=True)
+
+    def losses(self) -> list[sweep.Loss]:
+        """Return the operators that lose pixels: those that no local path connects to an output."""
+        dead = self.dead(local=True)
+        if self.geometry is None or dead is None or not dead.mask.any():
+            return []
+        return sweep.losses(self.geometry, self.functional(), dead.mask, local=True)
+
+    def at(self, size: Sequence[int]) -> Facts | None:
+        """Return the facts of the same model at another input size, None if it refuses that size."""
+        examined = self.resolution.examined
+        try:
+            facts = Facts.of(
+                self.model, size=size, input_name=examined.name if examined is not None else None
+            )
+        except UsageError:
+            return None
+        refused = {u.operator.name for u in self.resolution.refused_at}
+        fresh = any(u.operator.name not in refused for u in facts.resolution.refused_at)
+        return None if fresh else facts
+
+    def sizes_at(self, label: int, candidates: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+        """Return the sizes of the tensors along one axis of the image at other sizes of it."""
+        return sizes_at(self.geometry, label, candidates) if self.geometry is not None else {}
+
+    @cached_property
+    def heads(self) -> tuple[str, ...]:
+        """The last feature maps: local tensors of several cells that no other such tensor reads.
+
+        Only those that lead to a graph output. What comes behind them sums the image up.
+        """
+        return self.heads_among(self.feature_maps)
+
+    @cached_property
+    def feature_maps(self) -> frozenset[str]:
+        """The tensors that are feature maps: local, of several cells, the image's axes in place."""
+        if self.geometry is None:
+            return frozenset()
+        return frozenset(
+            name
+            for name, flow in self.geometry.flows.items()
+            if flow.local
+            and "\0" not in name
+            and prod(tracked_sizes(flow.layout)) > 1
+            and self.geometry.spatial_axes(name)
+        )
+
+    def heads_among(self, maps: Container[str]) -> tuple[str, ...]:
+        """Return the tensors among some feature maps that lead to an output and to no other one."""
+        if self.geometry is None:
+            return ()
+        flows = self.geometry.flows
+        needed = set(self.geometry.outputs())
+        inner: set[str] = set()
+        heads = []
+        for name in reversed(flows):
+            if name not in needed:
+                continue
+            ahead = name in maps or name in inner
+            if name in maps and (name not in inner or name in self.geometry.outputs()):
+                heads.append(name)
+            for reading in flows[name].readings:
+                needed.add(reading.tensor)
+                if ahead and not reading.whole:
+                    inner.add(reading.tensor)
+        return tuple(reversed(heads))
+
+    @cached_property
+    def unpadded(self) -> tuple[Operator, ...]:
+        """Overlapping windows on the image's local path that lack padding to keep the size.
+
+        A window over the whole map is a dense layer, and a Pad in front is padding.
+        """
+        found = []
+        for operator in self.operators:
+            windows = self.windows(operator)
+            if not windows or not self.is_local(operator):
+                continue
+            if all(window.size_out == 1 for window in windows):
+                continue
+            in_front = [sum(self.padding_in_front(operator.inputs[0], a)) for a in
+                        range(len(windows))]
+            if any(overlaps_unpadded(w, f) for w, f in zip(windows, in_front, strict=True)):
+                found.append(operator)
+        return tuple(found)
+
+    @cached_property
+    def padded(self) -> Facts | None:
+        """The same graph with every window of `unpadded` padded to ``(extent - 1) / 2``."""
+        examined = self.resolution.examined
+        if self.geometry is None or examined is None:
+            return None
+        model = padded_model(self.resolution, {operator.name for operator in self.unpadded})
+        shapes = {v.name: v.shape for v in self.resolution.inputs if v.shape is not None}
+        return Facts.of(model, input_shapes=shapes, input_name=examined.name)
+
+    def heads_shared_with(self, other: Facts) -> tuple[str, ...]:
+        """Return the last feature maps that both graphs have, of one graph changed in some places.
+
+        Where a change keeps branches from joining, they are the maps before the join.
+        """
+        return self.heads_among(self.feature_maps & other.feature_maps)
+
+    def is_local(self, operator: Operator) -> bool:
+        """Tell whether an operator's first output has a local path from the image."""
+        flow = self.flow(operator.outputs[0]) if operator.outputs else None
+        return flow is not None and flow.local
+
+    def strides(self, tensor: str) -> tuple[Fraction, ...] | None:
+        """Return the effective stride of a tensor along every axis of the image, None if unknown."""
+        return self.geometry.strides(tensor) if self.geometry is not None else None
+
+    def padding_in_front(self, tensor: str, label: int) -> tuple[int, int]:
+        """Return the padding, begin and end, that a Pad or a Concat adds just before a layer.
+
+        Parameters
+        ----------
+        tensor
+            Input of the layer.
+        label
+            Axis of the image, 0 for H.
+        """
+        axes = self.geometry.spatial_axes(tensor) if self.geometry is not None else None
+        flow, producer = self.flow(tensor), self.producers.get(tensor)
+        if producer is None or producer.op_type not in {"Pad", "Concat"} or producer.domain:
+            return 0, 0
+        if flow is None or axes is None or len(flow.readings) == 0:
+            return 0, 0
+        for reading in flow.readings:
+            reads = reading.axes or ()
+            place = axes[label] if label < len(axes) else len(reads)
+            mapped = reads[place] if place < len(reads) else None
+            if isinstance(mapped, Mapped) and 2 * mapped.map.size_in > mapped.map.size_out:
+                begin = mapped.map.begin
+                end = mapped.map.size_out - mapped.map.size_in - begin
+                return (begin, end) if begin >= 0 and end >= 0 else (0, 0)
+        return 0, 0

@@ -1,0 +1,13 @@
+"""From the geometry to maps over the input's pixels: reachability, path counts, random walks."""
+
+from __future__ import annotations
+
+from scotoma.sweep.coverage import Coverage, Dead, coverage, dead_pixels, path_counts
+from scotoma.sweep.losses import Loss, losses
+from scotoma.sweep.pull import Semiring
+from scotoma.sweep.sweep import Map, sweep
+
+__all__ = [
+    "Coverage", "Dead", "Loss", "Map", "Semiring", "coverage", "dead_pixels", "losses",
+    "path_counts", "sweep",
+]  # fmt: skip

@@ -1,0 +1,70 @@
+"""Who loses the dead pixels: the operators whose windows leave cells unread that nothing else reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scotoma.sweep.pull import Semiring, pull
+from scotoma.sweep.sweep import run
+from scotoma.trace.layout import tracked_sizes
+from scotoma.trace.reading import used_readings
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from scotoma.load.model import Operator
+    from scotoma.trace.geometry import Geometry
+
+MAX_SUSPECTS = 64
+"""A model with more lossy operators than this gets the first ones, from the input on."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loss:
+    """An operator that leaves cells unread, so that pixels die."""
+
+    operator: Operator
+    tensor: str
+    """The tensor whose cells it leaves unread."""
+    pixels: NDArray[np.bool_]
+    """The dead pixels that would have had a path through those cells."""
+
+
+def losses(
+    geometry: Geometry, tensors: Sequence[str], dead: NDArray[np.bool_], *, local: bool = False
+) -> list[Loss]:
+    """Return the operators that lose dead pixels, in the order of the graph.
+
+    An operator is one of them if some cell that it leaves unread is read by nothing that reaches
+    `tensors`, and a dead pixel has a path to that cell.
+    """
+    flows = geometry.flows
+    unreached: dict[str, NDArray[np.bool_]] = {}
+
+    def keep(name: str, array: NDArray[np.bool_]) -> None:
+        if not array.all():
+            unreached[name] = ~array
+
+    starts = {name: np.ones(tracked_sizes(flows[name].layout), bool) for name in tensors}
+    run(geometry, starts, Semiring.REACH, local=local, visit=keep)  # type: ignore[arg-type]
+    found: list[Loss] = []
+    for flow in flows.values():
+        if len(found) == MAX_SUSPECTS:
+            break
+        for reading in used_readings(flow, flows, local=local):
+            cells = unreached.get(reading.tensor)
+            if cells is None or flow.operator is None:
+                continue
+            full = np.ones(tracked_sizes(flow.layout), bool)
+            unread = cells & ~pull(reading, flow.layout, full, Semiring.REACH).astype(bool)
+            if not unread.any():
+                continue
+            below = run(geometry, {reading.tensor: unread}, Semiring.REACH, local=local)
+            pixels = below.values.astype(bool) & dead
+            if pixels.any():
+                found.append(Loss(flow.operator, reading.tensor, pixels))
+    return found

@@ -1,0 +1,243 @@
+"""One arrow of the sweep: what an output's array says of an input's, by the transposed index map.
+
+An array has one axis per followed digit of its tensor's layout. Three semirings share the code:
+reachability (boolean), path counts, and the random walk.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from math import prod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scotoma.trace.index_map import IndexMap, Taps, WindowMap
+from scotoma.trace.layout import Axis, Layout, refine, tracked_sizes
+from scotoma.trace.reading import Faded, Mapped, Mixed, Reading, Same
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64] | NDArray[np.bool_]
+
+LONG_KERNEL = 24
+"""From this many taps on, a dense window is summed by differences instead of tap by tap."""
+
+
+class Semiring(Enum):
+    """What a sweep adds up."""
+
+    REACH = "reach"
+    """Is there a path at all."""
+    COUNT = "count"
+    """How many paths of kernel taps."""
+    WALK = "walk"
+    """The probability that a random walk from the outputs ends here."""
+
+
+def pull(reading: Reading, out: Layout, array: Array, semiring: Semiring) -> Array:
+    """Return the contribution of an output's array to the array of a tensor that it reads.
+
+    Parameters
+    ----------
+    reading
+        How the output reads the tensor.
+    out
+        Layout of the output.
+    array
+        Array of the output, shape ``tracked_sizes(out)``.
+
+    Returns
+    -------
+    ndarray
+        Shape ``tracked_sizes(reading.layout)``.
+    """
+    if reading.axes is None:
+        return array.reshape(tracked_sizes(reading.layout))
+    grid = array.reshape([_tracked_size(axis) for axis in out])
+    for axis, read in zip(reading.layout, reading.axes, strict=True):
+        if isinstance(read, Mapped):
+            grid = _collapse(_pull_map(grid, read.out, read.map, semiring), read.out, axis)
+        elif isinstance(read, Same):
+            grid = _same(grid, read.out, out[read.out], axis)
+        elif isinstance(read, Faded):
+            grid = _fade(grid, read.map, semiring)
+    kept = [r.out for r in reading.axes if isinstance(r, Same | Mapped)]
+    unread = tuple(i for i in range(len(out)) if i not in kept)
+    if unread:
+        grid = grid.any(axis=unread) if semiring is Semiring.REACH else grid.sum(axis=unread)
+    order = {axis: i for i, axis in enumerate(sorted(kept))}
+    grid = grid.transpose([order[axis] for axis in kept])
+    return _spread(grid, reading, semiring)
+
+
+def _tracked_size(axis: Axis) -> int:
+    """Return the number of places of an axis that are told apart."""
+    return prod(d.size for d in axis if d.grid is not None)
+
+
+def _spread(grid: Array, reading: Reading, semiring: Semiring) -> Array:
+    """Give the axes that every output reads in full their places, all alike."""
+    shape: list[int] = []
+    source: list[int] = []
+    share = 1
+    for axis, read in zip(reading.layout, reading.axes or (), strict=True):
+        size = _tracked_size(axis)
+        shape.append(size)
+        if isinstance(read, Same | Mapped):
+            source.append(size)
+        else:
+            source.append(1)
+            share *= size
+    if share > 1:
+        if semiring is Semiring.WALK:
+            grid = grid / share
+        grid = np.broadcast_to(grid.reshape(source), shape)
+    return grid.reshape(tracked_sizes(reading.layout))
+
+
+def _same(grid: Array, position: int, out: Axis, axis: Axis) -> Array:
+    """Return the array with the output axis's digits merged or summed to the input axis's."""
+    if all(d.grid is not None for d in axis) or len(out) <= 1:
+        if _tracked_size(axis) == _tracked_size(out):
+            return grid
+    pieces = refine(out, axis)
+    if pieces is None:
+        return _collapse(grid, position, axis)
+    sizes = [(a.size, b.grid is None) for a, b in zip(*pieces, strict=True) if a.grid is not None]
+    return _sum_pieces(grid, position, sizes)
+
+
+def _collapse(grid: Array, position: int, axis: Axis) -> Array:
+    """Sum a fully resolved axis over the digits that its tensor does not tell apart."""
+    if all(d.grid is not None for d in axis):
+        return grid
+    return _sum_pieces(grid, position, [(d.size, d.grid is None) for d in axis])
+
+
+def _sum_pieces(grid: Array, position: int, pieces: list[tuple[int, bool]]) -> Array:
+    """Split one axis into pieces (size, summed away or not) and sum."""
+    shape = grid.shape
+    split = grid.reshape(*shape[:position], *(n for n, _ in pieces), *shape[position + 1 :])
+    away = tuple(position + i for i, (_, lost) in enumerate(pieces) if lost)
+    if away:
+        split = split.any(axis=away) if grid.dtype == bool else split.sum(axis=away)
+    kept = prod(n for n, lost in pieces if not lost)
+    return split.reshape(*shape[:position], kept, *shape[position + 1 :])
+
+
+def _fade(grid: Array, index_map: IndexMap, semiring: Semiring) -> Array:
+    """Apply a window over an axis without places: the mean number or share of its real taps."""
+    real = index_map.real_taps()
+    if semiring is Semiring.REACH:
+        return grid & bool(real.any())
+    if len(real) == 0:
+        return grid * 0
+    if semiring is Semiring.WALK:
+        return grid * float((real * _weights(index_map, real)).mean())
+    return grid * float(real.mean())
+
+
+def _weights(index_map: IndexMap, real: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the probability of each tap of each output, shape (size_out,)."""
+    choices = real
+    if isinstance(index_map, WindowMap) and not index_map.transposed:
+        if index_map.taps is Taps.ALL:
+            return np.full(index_map.size_out, 1.0 / index_map.kernel)
+        if index_map.taps is Taps.PADDED:
+            choices = index_map.padded_taps()
+    return 1.0 / np.maximum(choices, 1)
+
+
+def _pull_map(grid: Array, position: int, index_map: IndexMap, semiring: Semiring) -> Array:
+    """Apply the transpose of an index map along one axis."""
+    if semiring is Semiring.WALK:
+        if isinstance(index_map, WindowMap) and index_map.kernel == 1:
+            weights = None
+        else:
+            weights = _weights(index_map, index_map.real_taps())
+        if weights is not None:
+            shape = [1] * grid.ndim
+            shape[position] = -1
+            grid = grid * weights.reshape(shape)
+    moved = np.moveaxis(grid, position, 0)
+    if isinstance(index_map, WindowMap):
+        pulled = (
+            _pull_transposed(moved, index_map)
+            if index_map.transposed
+            else _pull_window(moved, index_map)
+        )
+    else:
+        pulled = _pull_taps(moved, index_map.outputs, index_map.inputs, index_map.size_in)
+    return np.moveaxis(pulled, 0, position)
+
+
+def _pull_window(moved: Array, w: WindowMap) -> Array:
+    """Scatter every output onto the cells that its taps read, axis 0."""
+    if w.kernel > LONG_KERNEL and w.dilation == 1:
+        return _pull_long(moved, w)
+    result = np.zeros((w.size_in, *moved.shape[1:]), moved.dtype)
+    for t in range(w.kernel):
+        start = t * w.dilation - w.pad_begin
+        first = max(0, -(start // w.stride)) if start < 0 else 0
+        until = min(w.size_out, (w.size_in - 1 - start) // w.stride + 1)
+        if first < until:
+            cells = slice(start + first * w.stride, start + (until - 1) * w.stride + 1, w.stride)
+            _add(result, cells, moved[first:until])
+        elif start >= w.size_in:
+            break
+    return result
+
+
+def _pull_transposed(moved: Array, w: WindowMap) -> Array:
+    """Gather, for every input of a transposed window, the outputs that it writes, axis 0."""
+    result = np.zeros((w.size_in, *moved.shape[1:]), moved.dtype)
+    for t in range(w.kernel):
+        start = t * w.dilation - w.pad_begin
+        first = max(0, -(start // w.stride)) if start < 0 else 0
+        until = min(w.size_in, (w.size_out - 1 - start) // w.stride + 1)
+        if first < until:
+            cells = slice(start + first * w.stride, start + (until - 1) * w.stride + 1, w.stride)
+            _add(result, slice(first, until), moved[cells])
+        elif start >= w.size_out:
+            break
+    return result
+
+
+def _pull_long(moved: Array, w: WindowMap) -> Array:
+    """Scatter long dense windows by differences and a running sum, axis 0."""
+    start = np.arange(w.size_out) * w.stride - w.pad_begin
+    low = np.clip(start, 0, w.size_in)
+    high = np.clip(start + w.kernel, 0, w.size_in)
+    # Reachability is counted in integers: differences of booleans would not cancel.
+    numeric = moved.astype(np.int64) if moved.dtype == bool else moved
+    edges = np.zeros((w.size_in + 1, *moved.shape[1:]), numeric.dtype)
+    np.add.at(edges, low, numeric)
+    np.subtract.at(edges, high, numeric)
+    result = np.cumsum(edges[:-1], axis=0)
+    return result > 0 if moved.dtype == bool else np.maximum(result, 0.0)
+
+
+def _pull_taps(
+    moved: Array, outputs: NDArray[np.int64], inputs: NDArray[np.int64], size_in: int
+) -> Array:
+    """Scatter along an explicit table of taps, axis 0."""
+    result = np.zeros((size_in, *moved.shape[1:]), moved.dtype)
+    if len(inputs) == 0:
+        return result
+    order = np.argsort(inputs, kind="stable")
+    cells, starts = np.unique(inputs[order], return_index=True)
+    ufunc = np.logical_or if moved.dtype == bool else np.add
+    result[cells] = ufunc.reduceat(moved[outputs[order]], starts, axis=0)
+    return result
+
+
+def _add(result: Array, cells: slice, values: Array) -> None:
+    """Add values to a slice in place, in the array's own sense."""
+    if result.dtype == bool:
+        result[cells] |= values
+    else:
+        result[cells] += values
+
+

@@ -1,0 +1,101 @@
+"""Resize and Upsample in all modes and coordinate transformations."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from scotoma.load.model import Operator
+from scotoma.trace.index_map import IndexMap
+from scotoma.trace.reading import Flow
+from scotoma.trace.resample import Resampling, simplest, taps
+from scotoma.trace.tracer import (
+    CannotTellError,
+    Tracer,
+    int_attribute,
+    ints_attribute,
+    map_axes,
+    optional_input,
+    str_attribute,
+)
+
+
+def resamplings(tracer: Tracer, operator: Operator) -> dict[int, Resampling]:
+    """Return how every axis whose size or grid changes is resized."""
+    data, out = operator.inputs[0], operator.outputs[0]
+    before, after = tracer.shape(data), tracer.shape(out)
+    if len(before) != len(after):
+        raise CannotTellError("its output has another rank than its input")
+    old = operator.op_type == "Upsample" or (operator.version or 11) < 11
+    transformation = "asymmetric" if old else "half_pixel"
+    if not old:
+        transformation = str_attribute(
+            operator, "coordinate_transformation_mode", transformation
+        )
+    if transformation == "tf_crop_and_resize":
+        raise CannotTellError("it crops to a region of interest")
+    mode = str_attribute(operator, "mode", "nearest")
+    mode = {"bilinear": "linear", "trilinear": "linear"}.get(mode, mode)
+    if mode not in {"nearest", "linear", "cubic"}:
+        raise CannotTellError(f"its mode '{mode}' is not known")
+    scales = _scales(tracer, operator, len(before))
+    resized = {}
+    for axis, (n, m) in enumerate(zip(before, after, strict=True)):
+        scale = Fraction(m, n) if scales is None else simplest(scales[axis], n, m)
+        if scale == 1 and n == m:
+            continue
+        resized[axis] = Resampling(
+            n, m, scale, mode, transformation,
+            "floor" if old else str_attribute(operator, "nearest_mode", "round_prefer_floor"),
+            int_attribute(operator, "antialias", 0) == 1,
+            int_attribute(operator, "exclude_outside", 0) == 1,
+        )  # fmt: skip
+    return resized
+
+
+def _scales(tracer: Tracer, operator: Operator, rank: int) -> list[float] | None:
+    """Return the scale of every axis; None where the sizes decide."""
+    if "scales" in operator.attributes:
+        value = operator.attributes["scales"]
+        if not isinstance(value, tuple):
+            raise CannotTellError("its attribute scales is not a list")
+        scales = [float(v) for v in value]
+    else:
+        slot = 1 if operator.op_type == "Upsample" or (operator.version or 11) < 11 else 2
+        if operator.domain == "com.microsoft.nchwc":
+            return None
+        name = optional_input(operator, slot)
+        if not name or tracer.resolution.shapes.get(name) == (0,):
+            return None
+        scales = [float(v) for v in tracer.constant(name, "scales").ravel()]
+    if not scales:
+        return None
+    axes = ints_attribute(operator, "axes")
+    if axes is not None:
+        full = [1.0] * rank
+        for axis, scale in zip(axes, scales, strict=False):
+            full[axis % rank] = scale
+        scales = full
+    if len(scales) != rank or any(s <= 0 for s in scales):
+        raise CannotTellError("its scales do not fit its input")
+    return scales
+
+
+def resize(tracer: Tracer, operator: Operator) -> dict[str, Flow]:
+    """Handle Resize and Upsample."""
+    data = operator.inputs[0]
+    maps: dict[int, IndexMap] = {}
+    for axis, resampling in resamplings(tracer, operator).items():
+        table = taps(resampling)
+        if table is None:
+            raise CannotTellError(
+                f"its coordinates ({resampling.transformation}) cannot be followed"
+            )
+        maps[axis] = table
+    return {operator.outputs[0]: map_axes(tracer, operator, data, maps)}
+
+
+HANDLERS = {
+    "Resize": resize,
+    "Upsample": resize,
+    "com.microsoft.nchwc:Upsample": resize,
+}
