@@ -18,6 +18,7 @@ from scotoma.trace import trace
 from scotoma.trace.layout import tracked_sizes
 from scotoma.trace.reading import Mapped
 from scotoma.trace.sizes import sizes_at
+from scotoma.trace.tracer import MAX_CELLS
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -82,10 +83,7 @@ class Facts:
             input_shapes=shapes,
             input_name=input_name,
         )
-        examined = resolution.examined
-        spatial = examined is not None and examined.shape is not None and examined.spatial_axes
-        followable = spatial and examined is not None and 0 not in (examined.shape or (0,))
-        return cls(model, resolution, trace(resolution) if followable else None)
+        return cls(model, resolution, trace(resolution) if not _obstacle(resolution) else None)
 
     @property
     def status(self) -> str:
@@ -97,9 +95,12 @@ class Facts:
     @cached_property
     def unanalysed(self) -> tuple[Unanalysed, ...]:
         """Operators of which something is not known; each is taken to read everything."""
-        found = self.geometry.unanalysed if self.geometry is not None else ()
-        causes = found or self.resolution.unresolved
-        return tuple(Unanalysed(u.operator.name, u.operator.op_type, u.reason) for u in causes)
+        causes = self.resolution.unresolved if self.geometry is None else self.geometry.unanalysed
+        found = [Unanalysed(u.operator.name, u.operator.op_type, u.reason) for u in causes]
+        examined = self.resolution.examined
+        if examined is not None and (obstacle := _obstacle(self.resolution)):
+            found.insert(0, Unanalysed(examined.name, "Input", obstacle))
+        return tuple(found)
 
     @property
     def operators(self) -> tuple[Operator, ...]:
@@ -219,7 +220,7 @@ class Facts:
         return sweep.losses(self.geometry, self.functional(), dead.mask, local=True)
 
     def at(self, size: Sequence[int]) -> Facts | None:
-        """Return the facts of the same model at another input size, None if it refuses that size."""
+        """Return the facts of the same model at another input size, None if it refuses it."""
         examined = self.resolution.examined
         try:
             facts = Facts.of(
@@ -265,7 +266,7 @@ class Facts:
         needed = set(self.geometry.outputs())
         inner: set[str] = set()
         heads = []
-        for name in reversed(flows):
+        for name in reversed(tuple(flows)):
             if name not in needed:
                 continue
             ahead = name in maps or name in inner
@@ -290,8 +291,9 @@ class Facts:
                 continue
             if all(window.size_out == 1 for window in windows):
                 continue
-            in_front = [sum(self.padding_in_front(operator.inputs[0], a)) for a in
-                        range(len(windows))]
+            in_front = [
+                sum(self.padding_in_front(operator.inputs[0], a)) for a in range(len(windows))
+            ]
             if any(overlaps_unpadded(w, f) for w, f in zip(windows, in_front, strict=True)):
                 found.append(operator)
         return tuple(found)
@@ -319,7 +321,7 @@ class Facts:
         return flow is not None and flow.local
 
     def strides(self, tensor: str) -> tuple[Fraction, ...] | None:
-        """Return the effective stride of a tensor along every axis of the image, None if unknown."""
+        """Return the effective stride of a tensor along every image axis, None if unknown."""
         return self.geometry.strides(tensor) if self.geometry is not None else None
 
     def padding_in_front(self, tensor: str, label: int) -> tuple[int, int]:
@@ -347,3 +349,16 @@ class Facts:
                 end = mapped.map.size_out - mapped.map.size_in - begin
                 return (begin, end) if begin >= 0 and end >= 0 else (0, 0)
         return 0, 0
+
+
+def _obstacle(resolution: Resolution) -> str:
+    """Say why the examined input cannot be followed; empty where it can."""
+    examined = resolution.examined
+    if examined is None or examined.shape is None or not examined.spatial_axes:
+        return "the model has no spatial input"
+    cells = prod(examined.shape[axis] for axis in examined.spatial_axes)
+    if cells == 0:
+        return "the input is empty"
+    if cells > MAX_CELLS:
+        return f"its {cells:,} pixels are too many to follow, {MAX_CELLS:,} at most"
+    return ""

@@ -13,8 +13,11 @@ from resolve.models import LIGHT, NEEDS_SHARED, SHARED, by_op, reasons, session
 from scotoma.load import load_model
 from scotoma.resolve import resolve
 
-SLOWEST_BYTES = 10 << 20
-"""Larger models run only where SCOTOMA_ALL_MODELS is set."""
+SLOW = {
+    "timm_dm_nfnet_f0", "timm_pnasnet5large", "timm_convmixer_768_32", "timm_nasnetalarge",
+    "tv_swin_t", "tv_r3d_18", "timm_efficientnet_b5", "light_vgg19", "light_zfnet512",
+}  # fmt: skip
+"""These, in any kind of export, run only where SCOTOMA_ALL_MODELS is set."""
 ALL = bool(os.environ.get("SCOTOMA_ALL_MODELS"))
 needs_shared = pytest.mark.skipif(not SHARED.exists(), reason=NEEDS_SHARED)
 
@@ -39,10 +42,10 @@ REFUSED = {
 
 
 def files():
-    """Return the models to compare: the architectures of the zoo once per kind of export."""
+    """Return the models to compare."""
     found = [*sorted(SHARED.glob("*/*.onnx")), *sorted(LIGHT.glob("*.onnx"))]
     if not ALL:
-        found = [file for file in found if file.stat().st_size < SLOWEST_BYTES]
+        found = [file for file in found if file.stem.partition("__")[0] not in SLOW]
     return [file for file in found if file.stem not in REFUSED]
 
 
@@ -92,7 +95,8 @@ def test_every_tensor_equals_onnxruntime(path):
 def test_the_exceptions_are_those_that_are_listed():
     index = json.loads((SHARED / "index.json").read_text())
     broken = {entry["name"] for entry in index if entry.get("ort_runs") is not True}
-    assert {name for name in broken if name not in REFUSED} == set()
+    # It was not run at the length that is assumed here, and runs at that.
+    assert broken - REFUSED == {"sonos__qtdnn_10x5_101_i32_biases_model"}
 
 
 @needs_shared

@@ -16,7 +16,7 @@ from scotoma.load.convert import (
 )
 from scotoma.load.functions import all_nodes, expanded_size, key_of, usable_functions
 from scotoma.load.model import Graph, Model, Operator
-from scotoma.load.network import in_order, network_of
+from scotoma.load.network import in_order
 from scotoma.load.wire import MAX_BODY_DEPTH, MAX_NODES, too_deep, too_many_nodes
 
 if TYPE_CHECKING:
@@ -121,7 +121,6 @@ class Builder:
         for name in initializers:
             inputs.pop(name, None)
         outputs = tuple(self._values(proto.output, scope).values())
-        network = network_of(ordered, tuple(inputs.values()), outputs, captured)
         graph = Graph(
             text(proto.name),
             tuple(inputs.values()),
@@ -129,7 +128,7 @@ class Builder:
             initializers,
             self._values(proto.value_info, scope),
             ordered,
-            network,
+            captured,
         )
         if depth:
             self.free[graph] = _free(graph, captured)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from scotoma.load.network import network_of
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -59,7 +62,7 @@ class Operator:
         return f"<{self.op_type} {self.name!r}>"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Graph:
     """The main graph of a model, or the body of an If, Loop or Scan."""
 
@@ -72,10 +75,18 @@ class Graph:
     """Declared types of intermediate tensors (``value_info``); a file may lie in them."""
     operators: tuple[Operator, ...]
     """In topological order."""
-    network: nx.MultiDiGraph[Any]
-    """Nodes are `Operator` and, for graph inputs and outputs, `Value` objects. Every edge carries
-    ``tensor`` (name), ``output`` (slot of the producer) and ``input`` (slot of the consumer; None
-    where a body of the consumer reads the tensor)."""
+    captured: Mapping[Operator, tuple[str, ...]] = field(default_factory=dict)
+    """Tensors that the bodies of an operator read from outside of them."""
+
+    @cached_property
+    def network(self) -> nx.MultiDiGraph[Any]:
+        """The graph as networkx, made when it is first asked for.
+
+        Nodes are `Operator` and, for graph inputs and outputs, `Value` objects. Every edge carries
+        ``tensor`` (name), ``output`` (slot of the producer) and ``input`` (slot of the consumer;
+        None where a body of the consumer reads the tensor).
+        """
+        return network_of(self.operators, self.inputs, self.outputs, self.captured)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

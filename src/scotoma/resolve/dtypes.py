@@ -76,6 +76,10 @@ def _quantised(step: Step) -> np.dtype | None:
     return dtype_of_code(code) if code else UINT8
 
 
+def _mask(step: Step) -> np.dtype | None:
+    return BOOL if step.version >= 10 else step.dtype(0)
+
+
 _COMPARE = "Equal Less Greater LessOrEqual GreaterOrEqual And Or Xor Not IsNaN IsInf"
 _INDEX = "Shape Size ArgMax ArgMin NonZero NonMaxSuppression"
 
@@ -88,7 +92,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "OneHot": (2,),
     "MaxPool": (0, INT64),
     "TopK": (0, INT64),
-    "Dropout": (0, BOOL),
+    "Dropout": (0, _mask),
     "LayerNormalization": (0, FLOAT, FLOAT),
     "ConstantOfShape": (_fill,),
     "EyeLike": (_attribute_or_first,),

@@ -14,9 +14,9 @@ from scotoma.resolve.step import Step, UnknownError
 Array = NDArray[Any]
 
 
-def identity(_step: Step, value: Array, *_others: Array | None) -> Array | list[Array]:
+def identity(step: Step, value: Array, *_others: Array | None) -> list[Array]:
     """Fold Identity and Dropout; the mask of a Dropout that does nothing is all true."""
-    return [value, np.ones(value.shape, bool)]
+    return [value, np.ones(value.shape, bool)] if step.version >= 12 else [value]
 
 
 def reshape(step: Step, value: Array, *target: Array) -> Array:

@@ -148,7 +148,7 @@ class Pool:
 
 MAX_POOL = Pool(ceil=10, dilation=10, strict=22, indices=True)
 AVERAGE_POOL = Pool(ceil=10, dilation=19, include_pad=7, crops=19, strict=22)
-LP_POOL = Pool(ceil=18, dilation=18, strict=22)
+LP_POOL = Pool(ceil=18, dilation=18, crops=1, strict=22)
 QLINEAR_POOL = Pool(include_pad=1)
 
 
@@ -171,7 +171,8 @@ def pool(kind: Pool) -> Callable[[Step], Shapes]:
             count_include_pad=(
                 since(step, kind.include_pad) and step.integer("count_include_pad", 0) != 0
             ),
-            crops=since(step, kind.crops),
+            # Dilation takes onnxruntime off the path that refuses a negative padding.
+            crops=since(step, kind.crops) or any(slide.dilation > 1 for slide in declared),
             ignores_phantom=since(step, kind.strict),
         )
         windows = tuple(

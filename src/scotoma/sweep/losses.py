@@ -1,4 +1,4 @@
-"""Who loses the dead pixels: the operators whose windows leave cells unread that nothing else reads."""
+"""Who loses the dead pixels: operators that leave cells unread which nothing else reads."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def losses(
             unreached[name] = ~array
 
     starts = {name: np.ones(tracked_sizes(flows[name].layout), bool) for name in tensors}
-    run(geometry, starts, Semiring.REACH, local=local, visit=keep)  # type: ignore[arg-type]
+    run(geometry, starts, Semiring.REACH, local=local, visit=keep)
     found: list[Loss] = []
     for flow in flows.values():
         if len(found) == MAX_SUSPECTS:

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from enum import Enum
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scotoma.trace.index_map import IndexMap, Taps, WindowMap
-from scotoma.trace.layout import Axis, Layout, refine, tracked_sizes
-from scotoma.trace.reading import Faded, Mapped, Mixed, Reading, Same
+from scotoma.trace.layout import Axis, Layout, cells_per_place, refine, tracked_sizes
+from scotoma.trace.reading import Faded, Mapped, Reading, Same
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Array = NDArray[np.float64] | NDArray[np.bool_]
+    Array = NDArray[Any]
+    """Booleans for reachability, float64 for counts and walks."""
 
 LONG_KERNEL = 24
 """From this many taps on, a dense window is summed by differences instead of tap by tap."""
@@ -55,6 +56,8 @@ def pull(reading: Reading, out: Layout, array: Array, semiring: Semiring) -> Arr
     """
     if reading.axes is None:
         return array.reshape(tracked_sizes(reading.layout))
+    if _passes(reading, out):
+        return array
     grid = array.reshape([_tracked_size(axis) for axis in out])
     for axis, read in zip(reading.layout, reading.axes, strict=True):
         if isinstance(read, Mapped):
@@ -66,10 +69,19 @@ def pull(reading: Reading, out: Layout, array: Array, semiring: Semiring) -> Arr
     kept = [r.out for r in reading.axes if isinstance(r, Same | Mapped)]
     unread = tuple(i for i in range(len(out)) if i not in kept)
     if unread:
-        grid = grid.any(axis=unread) if semiring is Semiring.REACH else grid.sum(axis=unread)
+        grid = _summed(grid, unread)
     order = {axis: i for i, axis in enumerate(sorted(kept))}
     grid = grid.transpose([order[axis] for axis in kept])
     return _spread(grid, reading, semiring)
+
+
+def _passes(reading: Reading, out: Layout) -> bool:
+    """Tell whether every output reads just the cell at its own place."""
+    axes, layout = reading.axes or (), reading.layout
+    return len(out) == len(layout) and all(
+        isinstance(read, Same) and read.out == i and (layout[i] is out[i] or layout[i] == out[i])
+        for i, read in enumerate(axes)
+    )
 
 
 def _tracked_size(axis: Axis) -> int:
@@ -81,7 +93,7 @@ def _spread(grid: Array, reading: Reading, semiring: Semiring) -> Array:
     """Give the axes that every output reads in full their places, all alike."""
     shape: list[int] = []
     source: list[int] = []
-    share = 1
+    share = cells = 1
     for axis, read in zip(reading.layout, reading.axes or (), strict=True):
         size = _tracked_size(axis)
         shape.append(size)
@@ -90,6 +102,9 @@ def _spread(grid: Array, reading: Reading, semiring: Semiring) -> Array:
         else:
             source.append(1)
             share *= size
+            cells *= cells_per_place(axis)
+    if semiring is Semiring.COUNT and cells > 1:
+        grid = grid * cells
     if share > 1:
         if semiring is Semiring.WALK:
             grid = grid / share
@@ -99,9 +114,9 @@ def _spread(grid: Array, reading: Reading, semiring: Semiring) -> Array:
 
 def _same(grid: Array, position: int, out: Axis, axis: Axis) -> Array:
     """Return the array with the output axis's digits merged or summed to the input axis's."""
-    if all(d.grid is not None for d in axis) or len(out) <= 1:
-        if _tracked_size(axis) == _tracked_size(out):
-            return grid
+    plain = len(out) <= 1 or all(d.grid is not None for d in axis)
+    if plain and _tracked_size(axis) == _tracked_size(out):
+        return grid
     pieces = refine(out, axis)
     if pieces is None:
         return _collapse(grid, position, axis)
@@ -122,9 +137,15 @@ def _sum_pieces(grid: Array, position: int, pieces: list[tuple[int, bool]]) -> A
     split = grid.reshape(*shape[:position], *(n for n, _ in pieces), *shape[position + 1 :])
     away = tuple(position + i for i, (_, lost) in enumerate(pieces) if lost)
     if away:
-        split = split.any(axis=away) if grid.dtype == bool else split.sum(axis=away)
+        split = _summed(split, away)
     kept = prod(n for n, lost in pieces if not lost)
     return split.reshape(*shape[:position], kept, *shape[position + 1 :])
+
+
+def _summed(grid: Array, axes: tuple[int, ...]) -> Array:
+    """Sum an array over some axes, in its own sense."""
+    ufunc = np.logical_or if grid.dtype == bool else np.add
+    return np.asarray(ufunc.reduce(grid, axis=axes))
 
 
 def _fade(grid: Array, index_map: IndexMap, semiring: Semiring) -> Array:
@@ -135,18 +156,22 @@ def _fade(grid: Array, index_map: IndexMap, semiring: Semiring) -> Array:
     if len(real) == 0:
         return grid * 0
     if semiring is Semiring.WALK:
-        return grid * float((real * _weights(index_map, real)).mean())
+        return grid * float((real * _weights(index_map)).mean())
     return grid * float(real.mean())
 
 
-def _weights(index_map: IndexMap, real: NDArray[np.int64]) -> NDArray[np.float64]:
+def _weights(index_map: IndexMap) -> NDArray[np.float64]:
     """Return the probability of each tap of each output, shape (size_out,)."""
-    choices = real
     if isinstance(index_map, WindowMap) and not index_map.transposed:
         if index_map.taps is Taps.ALL:
             return np.full(index_map.size_out, 1.0 / index_map.kernel)
         if index_map.taps is Taps.PADDED:
-            choices = index_map.padded_taps()
+            return _shares(index_map.padded_taps())
+    return _shares(index_map.real_taps())
+
+
+def _shares(choices: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the probability of each of so many choices."""
     return 1.0 / np.maximum(choices, 1)
 
 
@@ -156,12 +181,12 @@ def _pull_map(grid: Array, position: int, index_map: IndexMap, semiring: Semirin
         if isinstance(index_map, WindowMap) and index_map.kernel == 1:
             weights = None
         else:
-            weights = _weights(index_map, index_map.real_taps())
+            weights = _weights(index_map)
         if weights is not None:
             shape = [1] * grid.ndim
             shape[position] = -1
             grid = grid * weights.reshape(shape)
-    moved = np.moveaxis(grid, position, 0)
+    moved = grid.swapaxes(0, position)
     if isinstance(index_map, WindowMap):
         pulled = (
             _pull_transposed(moved, index_map)
@@ -170,7 +195,7 @@ def _pull_map(grid: Array, position: int, index_map: IndexMap, semiring: Semirin
         )
     else:
         pulled = _pull_taps(moved, index_map.outputs, index_map.inputs, index_map.size_in)
-    return np.moveaxis(pulled, 0, position)
+    return pulled.swapaxes(0, position)
 
 
 def _pull_window(moved: Array, w: WindowMap) -> Array:
@@ -239,5 +264,3 @@ def _add(result: Array, cells: slice, values: Array) -> None:
         result[cells] |= values
     else:
         result[cells] += values
-
-

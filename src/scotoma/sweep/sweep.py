@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scotoma.sweep.pull import Semiring, pull
-from scotoma.trace.layout import tracked_sizes
+from scotoma.trace.layout import cells_per_place, tracked_sizes
 from scotoma.trace.reading import Flow, used_readings
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ LEAST_LOSS = 1e-14
 class Map:
     """A map over the pixels of the examined input."""
 
-    values: NDArray[np.float64] | NDArray[np.bool_]
+    values: NDArray[Any]
     """Shape: the spatial sizes of the input, in the input's order."""
     exponent: int
     """The values are to be multiplied by ``2 ** exponent``; 0 but for enormous path counts."""
@@ -85,7 +85,7 @@ def run(
         _accumulate(arrays, exponents, name, start, 0)
     absorbed: dict[str, float] = {}
     end = geometry.input.name
-    for name in reversed(flows):
+    for name in reversed(tuple(flows)):
         if name not in arrays:
             continue
         if visit is not None:
@@ -117,9 +117,7 @@ def run(
 
 def _start_weights(geometry: Geometry, tensors: Sequence[str]) -> dict[str, float]:
     """Return the probability of starting on each tensor: in proportion to its elements."""
-    sizes = {
-        name: prod(geometry.resolution.shapes.get(name) or (1,)) or 1 for name in tensors
-    }
+    sizes = {name: prod(geometry.resolution.shapes.get(name) or (1,)) or 1 for name in tensors}
     total = sum(sizes.values())
     return {name: size / total for name, size in sizes.items()}
 
@@ -130,7 +128,7 @@ def _start(flow: Flow, weight: float, semiring: Semiring) -> Array:
     if semiring is Semiring.REACH:
         return np.ones(shape, bool)
     if semiring is Semiring.COUNT:
-        return np.ones(shape)
+        return np.full(shape, float(prod(map(cells_per_place, flow.layout))))
     return np.full(shape, weight / max(prod(shape), 1))
 
 
@@ -142,7 +140,7 @@ def _accumulate(
     if old is None:
         arrays[name], exponents[name] = piece, exponent
     elif piece.dtype == bool:
-        arrays[name] = old | piece  # type: ignore[operator]
+        arrays[name] = old | piece
     else:
         top = max(exponents[name], exponent)
         if exponents[name] != top:
@@ -166,5 +164,3 @@ def _in_order(geometry: Geometry, array: Array) -> Array:
     axes = geometry.input.spatial_axes
     order = sorted(axes)
     return np.ascontiguousarray(array.transpose([order.index(a) for a in axes]))
-
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from math import gcd, lcm
 
 MAX_PERIOD = 4096
@@ -83,10 +84,8 @@ class Field:
             period, stride * period, lambda o: (o * stride - pad_begin + t for t in offsets)
         )
 
-    def transposed(
-        self, kernel: int, stride: int, dilation: int, pad_begin: int
-    ) -> Field | None:
-        """Return the field of a transposed window: cell ``i`` writes ``i*stride - pad + t*dilation``."""
+    def transposed(self, kernel: int, stride: int, dilation: int, pad_begin: int) -> Field | None:
+        """Return the field of a window whose cell i writes i*stride - pad_begin + t*dilation."""
         period = self.period * stride
         if period > MAX_PERIOD or period * kernel > MAX_STEPS:
             return None
@@ -168,7 +167,7 @@ class Field:
             return False
         firsts = (*self.first, self.first[0] + self.advance)
         lasts = (*self.last, self.last[0] + self.advance)
-        return all(x <= y for s in (firsts, lasts) for x, y in zip(s, s[1:], strict=False))
+        return all(x <= y for s in (firsts, lasts) for x, y in pairwise(s))
 
 
 def _hulls(
@@ -183,9 +182,7 @@ def _hulls(
     return tuple(first), tuple(last)
 
 
-def _reduced(
-    advance: int, period: int, first: tuple[int, ...], last: tuple[int, ...]
-) -> Field:
+def _reduced(advance: int, period: int, first: tuple[int, ...], last: tuple[int, ...]) -> Field:
     """Build a field with the shortest period that says the same."""
     for divisor in _divisors(period):
         times = period // divisor
@@ -196,9 +193,7 @@ def _reduced(
             (first[o] > last[o]) == (first[o - divisor] > last[o - divisor])
             and (
                 first[o] > last[o]
-                or (
-                    first[o] == first[o - divisor] + step and last[o] == last[o - divisor] + step
-                )
+                or (first[o] == first[o - divisor] + step and last[o] == last[o - divisor] + step)
             )
             for o in range(divisor, period)
         ):

@@ -98,7 +98,7 @@ class Geometry:
         return None
 
     def strides(self, tensor: str) -> tuple[Fraction, ...] | None:
-        """Return the effective stride of a tensor along every axis of the image, None if unknown."""
+        """Return the effective stride of a tensor along every image axis, None if unknown."""
         grids = self.local_grids(tensor)
         if grids is None or any(g.field is None for g in grids):
             return None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -193,12 +194,14 @@ def _pattern(table: np.ndarray) -> Pattern | None:
             moved = int(moves[0])
             base = [int(v) for v in middle[:period]]
 
-            def reads(o: int, low: int = low, period: int = period) -> Sequence[int]:
-                q, phase = divmod(o - low, period)
-                return (base[phase] + q * moved,)
-
-            return Pattern(period, moved, reads)
+            return Pattern(period, moved, partial(_periodic, base, low, moved))
     return None
+
+
+def _periodic(base: Sequence[int], low: int, moved: int, o: int) -> Sequence[int]:
+    """Continue a table that repeats `base`, found at output `low`, `moved` cells on each time."""
+    q, phase = divmod(o - low, len(base))
+    return (base[phase] + q * moved,)
 
 
 IndexMap = WindowMap | TapsMap

@@ -140,8 +140,6 @@ def parameters(resolution: Resolution, operator: Operator) -> int | None:
     name = key(operator).rpartition(":")[2]
     if name not in _CONVOLUTIONS | _DENSE | {"ConvTranspose", "BatchNormalization", "PRelu"}:
         return None
-    shapes = [
-        resolution.shapes.get(n) for n in operator.inputs[1:] if n in resolution.constants
-    ]
+    shapes = [resolution.shapes.get(n) for n in operator.inputs[1:] if n in resolution.constants]
     known = [prod(shape) for shape in shapes if shape]
     return sum(known) if known else None

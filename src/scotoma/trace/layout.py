@@ -77,6 +77,16 @@ def tracked_sizes(layout: Layout) -> tuple[int, ...]:
     return tuple(d.size for axis in layout for d in axis if d.grid is not None)
 
 
+def cells_per_place(axis: Axis) -> int:
+    """Return how many cells of an upsampled axis share a place, as after a pixel shuffle.
+
+    Channels are not counted, be they an axis of their own or digits below a part of a grid.
+    """
+    if not axis or not axis[0].whole:
+        return 1
+    return prod(digit.size for digit in axis if digit.grid is None)
+
+
 def whole_grid(axis: Axis) -> Grid | None:
     """Return the grid that the axis is, or None if it is anything else."""
     return axis[0].grid if len(axis) == 1 and axis[0].whole else None

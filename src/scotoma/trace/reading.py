@@ -77,7 +77,7 @@ class Flow:
 
 
 def used_readings(flow: Flow, flows: Mapping[str, Flow], *, local: bool) -> list[Reading]:
-    """Return the readings of a flow that count: all paths, or the local ones where there are any."""
+    """Return the readings of a flow that count: all, or the local ones where there are any."""
     if local and flow.local:
         return [r for r in flow.readings if not r.whole and flows[r.tensor].local]
     return [r for r in flow.readings if not r.local_only]

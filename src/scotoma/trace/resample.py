@@ -155,7 +155,11 @@ def _antialiased(r: Resampling, x: Fraction, *, clamp: bool) -> Sequence[int]:
     first, last = low.__floor__() + 1, high.__ceil__() - 1
     if clamp:
         first, last = max(first, 0), min(last, r.size_in - 1)
-    return range(first, last + 1)
+    cells = range(first, last + 1)
+    if r.mode == "linear":
+        return cells
+    # The cubic filter is zero half-way to its ends.
+    return [c for c in cells if abs(c - x) * r.scale != 1]
 
 
 def _rounded(x: int, unit: int, mode: str) -> int:

@@ -85,8 +85,3 @@ def _after(
     if isinstance(index_map, TapsMap) and index_map.size_out % index_map.size_in == 0:
         return before * (index_map.size_out // index_map.size_in)
     return None
-
-
-def remainder(window_extent: int, stride: int, pads: int, sizes: Sizes) -> Sizes:
-    """Return what a stride leaves over of its padded input: ``(size + pads - extent) mod stride``."""
-    return (sizes + pads - window_extent) % stride

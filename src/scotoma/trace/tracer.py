@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from scotoma.load.model import AttributeValue, Operator
     from scotoma.resolve.resolution import Resolution
 
-MAX_CELLS = 1 << 26
+MAX_CELLS = 1 << 24
 """A followed feature map of more cells than this is given up."""
 
 
@@ -85,9 +85,7 @@ class Tracer:
             raise CannotTellError(f"its {what} '{tensor}' are not constant or not known")
         return value
 
-    def flow(
-        self, operator: Operator | None, layout: Layout, readings: Iterable[Reading]
-    ) -> Flow:
+    def flow(self, operator: Operator | None, layout: Layout, readings: Iterable[Reading]) -> Flow:
         """Build the flow of an output tensor from its readings."""
         readings = tuple(readings)
         if prod(tracked_sizes(layout)) > MAX_CELLS:
@@ -152,9 +150,7 @@ def axis_grid(axis: Axis) -> Grid:
     if field is not None and head.stride > 1:
         field = field.window(head.stride, head.stride, 1, 0)
     if field is not None and repeat > 1:
-        field = field.compose(
-            field.period * repeat, field.period, lambda o: (o // repeat,)
-        )
+        field = field.compose(field.period * repeat, field.period, lambda o: (o // repeat,))
     return Grid(grid.label, size, field, grid.note)
 
 
@@ -218,9 +214,7 @@ def is_whole_mix(axis: Axis) -> bool:
 
     The low digits of a grid are a window of it: reading them together is local.
     """
-    return any(
-        d.grid is not None and d.size > 1 and d.size * d.stride == d.grid.size for d in axis
-    )
+    return any(d.grid is not None and d.size > 1 and d.size * d.stride == d.grid.size for d in axis)
 
 
 def settle(out: Layout, layout: Layout, mixed: Sequence[int]) -> Layout:
@@ -242,9 +236,7 @@ def settle(out: Layout, layout: Layout, mixed: Sequence[int]) -> Layout:
     return tuple(settled)
 
 
-def everything(
-    tracer: Tracer, operator: Operator, captured: Sequence[str] = ()
-) -> dict[str, Flow]:
+def everything(tracer: Tracer, operator: Operator, captured: Sequence[str] = ()) -> dict[str, Flow]:
     """Return flows in which every output reads all of every input that depends on the image."""
     names = dict.fromkeys(n for n in (*operator.inputs, *captured) if n and tracer.depends(n))
     readings = []

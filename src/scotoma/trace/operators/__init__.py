@@ -48,7 +48,7 @@ WHOLE_MAP: frozenset[str] = frozenset(
         "Attention", "com.microsoft:Attention", "com.microsoft:MultiHeadAttention",
         "com.microsoft:PackedAttention", "com.microsoft:PackedMultiHeadAttention",
         "com.microsoft:GroupQueryAttention", "com.microsoft:QAttention",
-        "LSTM", "GRU", "RNN", "DFT", "STFT",
+        "LSTM", "GRU", "RNN", "DFT", "STFT", "AffineGrid",
     }
 )  # fmt: skip
 """Operators that are known to read whole maps."""

@@ -136,7 +136,7 @@ def gemm(tracer: Tracer, operator: Operator) -> dict[str, Flow]:
     )
     if c and tracer.depends(c):
         step = tracer.step(operator, "product", flow, sizes)
-        layout, readings = join(tracer, operator, [step, c], 2)
+        layout, readings = join(tracer, [step, c], 2)
         flow = tracer.flow(operator, layout, readings)
     return {out: flow}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 from scotoma.load.model import Operator
 from scotoma.trace.layout import (
@@ -75,9 +76,7 @@ def _joined(one: Grid, two: Grid) -> Grid:
     return Grid(one.label, one.size, field, note)
 
 
-def join(
-    tracer: Tracer, operator: Operator, tensors: Sequence[str], rank: int
-) -> tuple[Layout, list[Reading]]:
+def join(tracer: Tracer, tensors: Sequence[str], rank: int) -> tuple[Layout, list[Reading]]:
     """Return the output layout and the readings of an elementwise join with broadcasting.
 
     Parameters
@@ -88,6 +87,9 @@ def join(
         Rank of the output.
     """
     operands = [t for t in tensors if t and tracer.depends(t)]
+    if len(tensors) == 1 and operands and _is_whole_shape(tracer, operands[0], rank):
+        layout = tracer.layout(operands[0])
+        return layout, [Reading(operands[0], layout, _places(rank), share=1)]
     out: list[Axis] = [()] * rank
     local: list[bool] = [False] * rank
     joiner = Joiner()
@@ -125,6 +127,22 @@ def join(
     return tuple(out), readings
 
 
+def _is_whole_shape(tracer: Tracer, tensor: str, rank: int) -> bool:
+    """Tell whether a layout has exactly the sizes of its tensor's shape, and can be passed on."""
+    layout, shape = tracer.layout(tensor), tracer.shape(tensor)
+    return (
+        len(shape) == rank
+        and tuple(map(axis_size, layout)) == shape
+        and all(len(axis) <= 1 or is_tracked(axis) for axis in layout)
+    )
+
+
+@cache
+def _places(rank: int) -> tuple[AxisRead, ...]:
+    """Return the reads of a tensor that is read place by place."""
+    return tuple(map(Same, range(rank)))
+
+
 def elementwise(tracer: Tracer, operator: Operator) -> dict[str, Flow]:
     """Handle an operator that joins all its inputs place by place."""
     return _joined_flow(tracer, operator, operator.inputs)
@@ -140,7 +158,7 @@ def _joined_flow(tracer: Tracer, operator: Operator, tensors: Sequence[str]) -> 
     names = [o for o in operator.outputs if o]
     if not names or not any(t in tracer.flows for t in tensors):
         return {}
-    layout, readings = join(tracer, operator, tensors, tracer.rank(names[0]))
+    layout, readings = join(tracer, tensors, tracer.rank(names[0]))
     flow = tracer.flow(operator, layout, readings)
     return dict.fromkeys(names, flow)
 
@@ -162,30 +180,34 @@ def batch_normalization(tracer: Tracer, operator: Operator) -> dict[str, Flow]:
     return flows
 
 
-_JOINS = """
-Add Sub Mul Div Pow Mod Min Max Mean Sum And Or Xor Not Equal Less LessOrEqual Greater
-GreaterOrEqual Where BitShift BitwiseAnd BitwiseOr BitwiseXor BitwiseNot PRelu
-Abs Acos Acosh Asin Asinh Atan Atanh Cast CastLike Ceil Celu Clip Cos Cosh Elu Erf Exp Floor Gelu
-HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Log Mish Neg Reciprocal Relu Round Selu Shrink
-Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Swish Tan Tanh ThresholdedRelu LRN
-""".split()
+_JOINS = [
+    "Add", "Sub", "Mul", "Div", "Pow", "Mod", "Min", "Max", "Mean", "Sum", "And", "Or", "Xor",
+    "Not", "Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Where", "BitShift",
+    "BitwiseAnd", "BitwiseOr", "BitwiseXor", "BitwiseNot", "PRelu", "Abs", "Acos", "Acosh",
+    "Asin", "Asinh", "Atan", "Atanh", "Cast", "CastLike", "Ceil", "Celu", "Clip", "Cos", "Cosh",
+    "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "Identity", "IsInf",
+    "IsNaN", "LeakyRelu", "Log", "Mish", "Neg", "Reciprocal", "Relu", "Round", "Selu", "Shrink",
+    "Sigmoid", "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Swish", "Tan", "Tanh",
+    "ThresholdedRelu", "LRN",
+]  # fmt: skip
 
-_FIRST = """
-Dropout QuantizeLinear DequantizeLinear Bernoulli
-""".split()
+_FIRST = [
+    "Dropout", "QuantizeLinear", "DequantizeLinear", "Bernoulli",
+]  # fmt: skip
 
-_OTHER_JOINS = """
-com.microsoft:Gelu com.microsoft:FastGelu com.microsoft:QuickGelu com.microsoft:BiasGelu
-com.microsoft:BiasSplitGelu
-""".split()
+_OTHER_JOINS = [
+    "com.microsoft:Gelu", "com.microsoft:FastGelu", "com.microsoft:QuickGelu",
+    "com.microsoft:BiasGelu", "com.microsoft:BiasSplitGelu",
+]  # fmt: skip
 
-_OTHER_FIRST = """
-com.microsoft:QLinearSigmoid com.microsoft:QLinearLeakyRelu
-com.microsoft:QuantizeLinear com.microsoft:DequantizeLinear com.microsoft:DynamicQuantizeLinear
-com.microsoft:BiasDropout onnx.brevitas:Quant qonnx.custom_op.general:Quant finn.custom_op.general:Quant
-onnx.brevitas:BipolarQuant qonnx.custom_op.general:BipolarQuant qonnx.custom_op.general:Trunc
-onnx.brevitas:Trunc
-""".split()
+_OTHER_FIRST = [
+    "com.microsoft:QLinearSigmoid", "com.microsoft:QLinearLeakyRelu",
+    "com.microsoft:QuantizeLinear", "com.microsoft:DequantizeLinear",
+    "com.microsoft:DynamicQuantizeLinear", "com.microsoft:BiasDropout", "onnx.brevitas:Quant",
+    "qonnx.custom_op.general:Quant", "finn.custom_op.general:Quant", "onnx.brevitas:BipolarQuant",
+    "qonnx.custom_op.general:BipolarQuant", "qonnx.custom_op.general:Trunc",
+    "onnx.brevitas:Trunc",
+]  # fmt: skip
 
 
 def dynamic_quantize(tracer: Tracer, operator: Operator) -> dict[str, Flow]:
@@ -215,7 +237,7 @@ HANDLERS = {
 }
 
 
-def no_flow(_tracer: Tracer, _operator: Operator) -> dict[str, Flow]:
+def no_flow(tracer: Tracer, operator: Operator) -> dict[str, Flow]:  # noqa: ARG001  a handler
     """Handle an operator that reads no values of its input, just its shape."""
     return {}
 

@@ -175,10 +175,11 @@ def along_axis(default: int) -> Handler:
     return handle
 
 
-_REDUCE = """
-ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp
-ReduceSumSquare com.microsoft:QLinearReduceMean
-""".split()
+_REDUCE = [
+    "ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd",
+    "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare",
+    "com.microsoft:QLinearReduceMean",
+]  # fmt: skip
 
 HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(_REDUCE, reduce),

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from scotoma.load.model import Operator
-from scotoma.trace.layout import Axis, Grid, collapsed, is_tracked, of_grid, regroup, tracked_sizes
-
-from scotoma.trace.reading import AxisRead, Flow, Mapped, Mixed, Reading, Same
 from scotoma.trace.index_map import TapsMap
+from scotoma.trace.layout import Axis, Grid, collapsed, is_tracked, of_grid, regroup, tracked_sizes
+from scotoma.trace.reading import AxisRead, Flow, Mapped, Mixed, Reading, Same
 from scotoma.trace.tracer import (
     CannotTellError,
     Tracer,
@@ -32,9 +31,7 @@ def regrouped(tracer: Tracer, operator: Operator, data: str, shape: Sequence[int
     return tracer.flow(operator, out, [Reading(data, layout, None, share=1)])
 
 
-def _permuted(
-    tracer: Tracer, operator: Operator, data: str, permutation: Sequence[int]
-) -> Flow:
+def _permuted(tracer: Tracer, operator: Operator, data: str, permutation: Sequence[int]) -> Flow:
     """Return the flow of a transpose: output axis i is input axis ``permutation[i]``."""
     layout = tracer.layout(data)
     if sorted(permutation) != list(range(len(layout))):
@@ -52,7 +49,7 @@ def reshape(tracer: Tracer, operator: Operator) -> dict[str, Flow]:
 
 
 def squeeze(tracer: Tracer, operator: Operator) -> dict[str, Flow]:
-    """Handle Squeeze and Unsqueeze axis by axis, so that followed axes of one cell stay in place."""
+    """Handle Squeeze and Unsqueeze axis by axis: followed axes of one cell stay in place."""
     data, out = operator.inputs[0], operator.outputs[0]
     axes = ints_attribute(operator, "axes")
     if axes is None and len(operator.inputs) > 1 and operator.inputs[1]:

@@ -28,9 +28,7 @@ def resamplings(tracer: Tracer, operator: Operator) -> dict[int, Resampling]:
     old = operator.op_type == "Upsample" or (operator.version or 11) < 11
     transformation = "asymmetric" if old else "half_pixel"
     if not old:
-        transformation = str_attribute(
-            operator, "coordinate_transformation_mode", transformation
-        )
+        transformation = str_attribute(operator, "coordinate_transformation_mode", transformation)
     if transformation == "tf_crop_and_resize":
         raise CannotTellError("it crops to a region of interest")
     mode = str_attribute(operator, "mode", "nearest")
@@ -38,9 +36,12 @@ def resamplings(tracer: Tracer, operator: Operator) -> dict[int, Resampling]:
     if mode not in {"nearest", "linear", "cubic"}:
         raise CannotTellError(f"its mode '{mode}' is not known")
     scales = _scales(tracer, operator, len(before))
+    kept = _kept_ratio(tracer, operator, before) if scales is None else None
     resized = {}
     for axis, (n, m) in enumerate(zip(before, after, strict=True)):
         scale = Fraction(m, n) if scales is None else simplest(scales[axis], n, m)
+        if kept is not None and n != m:
+            scale = kept
         if scale == 1 and n == m:
             continue
         resized[axis] = Resampling(
@@ -78,6 +79,18 @@ def _scales(tracer: Tracer, operator: Operator, rank: int) -> list[float] | None
     if len(scales) != rank or any(s <= 0 for s in scales):
         raise CannotTellError("its scales do not fit its input")
     return scales
+
+
+def _kept_ratio(tracer: Tracer, operator: Operator, before: tuple[int, ...]) -> Fraction | None:
+    """Return the one scale of all axes where the sizes keep the aspect ratio, else None."""
+    policy = str_attribute(operator, "keep_aspect_ratio_policy", "stretch")
+    name = optional_input(operator, 3)
+    if policy == "stretch" or not name:
+        return None
+    sizes = [int(v) for v in tracer.constant(name, "sizes").ravel()]
+    axes = ints_attribute(operator, "axes") or tuple(range(len(before)))
+    ratios = [Fraction(m, before[axis]) for axis, m in zip(axes, sizes, strict=True)]
+    return min(ratios) if policy == "not_larger" else max(ratios)
 
 
 def resize(tracer: Tracer, operator: Operator) -> dict[str, Flow]:

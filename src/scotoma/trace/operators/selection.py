@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from scotoma.load.model import Operator
@@ -25,9 +23,7 @@ from scotoma.trace.tracer import (
 )
 
 
-def _select(
-    tracer: Tracer, operator: Operator, data: str, maps: dict[int, IndexMap]
-) -> Flow:
+def _select(tracer: Tracer, operator: Operator, data: str, maps: dict[int, IndexMap]) -> Flow:
     """Return the flow of a selection along some axes; unfollowed axes just change their size."""
     layout = tracer.layout(data)
     out: list[Axis] = []
@@ -185,7 +181,7 @@ def _concat(tracer: Tracer, operator: Operator, tensors: list[str]) -> dict[str,
     axis = int_attribute(operator, "axis", 1) % max(rank, 1)
     sizes = [tracer.shape(t)[axis] for t in tensors]
     live = [t for t in tensors if tracer.depends(t)]
-    layout, _ = join(tracer, operator, live, rank)
+    layout, _ = join(tracer, live, rank)
     followed = any(is_tracked(tracer.layout(t)[axis]) for t in live)
     shape = tracer.shape(out)
     axes = list(layout)
@@ -207,9 +203,7 @@ def _concat(tracer: Tracer, operator: Operator, tensors: list[str]) -> dict[str,
     return {out: tracer.flow(operator, tuple(axes), readings)}
 
 
-def _assembled(
-    tracer: Tracer, tensors: list[str], sizes: list[int], axis: int, total: int
-) -> Grid:
+def _assembled(tracer: Tracer, tensors: list[str], sizes: list[int], axis: int, total: int) -> Grid:
     """Return the grid of a concatenation along a followed axis.
 
     Where one part makes up most of it (a circular pad), its cells are the interior cells.
@@ -293,7 +287,7 @@ def scatter_nd(tracer: Tracer, operator: Operator) -> dict[str, Flow]:
     if not 0 < depth <= len(shape) or indices.size == 0:
         raise CannotTellError("its indices do not fit its input")
     grid = _regular(indices.reshape(-1, depth), shape)
-    if grid is None or len(blocks) != depth and any(b != 1 for b in blocks[: len(blocks) - depth]):
+    if grid is None or any(b != 1 for b in blocks[: max(len(blocks) - depth, 0)]):
         raise CannotTellError("it scatters to places without a simple pattern")
     full = [list(range(n)) == cells for n, cells in zip(shape[:depth], grid, strict=True)]
     for layout in layouts:
@@ -303,15 +297,13 @@ def scatter_nd(tracer: Tracer, operator: Operator) -> dict[str, Flow]:
     if len(tracer.shape(updates)) != len(shape):
         raise CannotTellError("its updates are laid out differently")
     live = [t for t in (data, updates) if tracer.depends(t)]
-    layout, readings = join(tracer, replace(operator, inputs=tuple(live)), live, len(shape))
+    layout, readings = join(tracer, live, len(shape))
     axes: list[Axis] = [
         axis if is_tracked(axis) else collapsed(n) for axis, n in zip(layout, shape, strict=True)
     ]
     fixed = []
     for reading in readings:
-        reads = tuple(
-            Same(i) if is_tracked(a) else Mixed() for i, a in enumerate(reading.layout)
-        )
+        reads = tuple(Same(i) if is_tracked(a) else Mixed() for i, a in enumerate(reading.layout))
         fixed.append(Reading(reading.tensor, reading.layout, reads, share=1))
     return {out: tracer.flow(operator, tuple(axes), fixed)}
 

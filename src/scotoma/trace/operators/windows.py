@@ -67,13 +67,11 @@ def fused_convolution(tracer: Tracer, operator: Operator) -> dict[str, Flow]:
         return elementwise(tracer, replace(operator, inputs=(summand,)))
     flow = convolution(tracer, operator)[out]
     step = tracer.step(operator, "conv", flow, tracer.shape(out))
-    layout, readings = join(tracer, operator, [step, summand], tracer.rank(out))
+    layout, readings = join(tracer, [step, summand], tracer.rank(out))
     return {out: tracer.flow(operator, layout, readings)}
 
 
-def pooling(
-    taps: Taps, *, last: bool = False
-) -> Callable[[Tracer, Operator], dict[str, Flow]]:
+def pooling(taps: Taps, *, last: bool = False) -> Callable[[Tracer, Operator], dict[str, Flow]]:
     """Return the handler of a pool whose walks choose among `taps`."""
 
     def handle(tracer: Tracer, operator: Operator) -> dict[str, Flow]:

@@ -1,0 +1,160 @@
+"""Runs rules over model files: load, examine, check, and sort what the rules say."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from scotoma.errors import ModelError, UsageError
+from scotoma.findings import Finding, Undecided
+from scotoma.results import Failure, ModelReport, Report, RuleFailure
+
+if TYPE_CHECKING:
+    from scotoma.facts import Facts
+    from scotoma.rule import Rule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How the models are examined."""
+
+    size: tuple[int, ...] | None = None
+    """One number per spatial axis of the examined input."""
+    input_shapes: Mapping[str, tuple[int, ...]] | None = None
+    input_name: str | None = None
+    """The input whose pixels are followed; None: the largest spatial one."""
+    weights: bool = True
+    """False forbids every look at a weight payload."""
+    hash_files: bool = False
+    """Compute the SHA-256 of the whole file, which reads all of it."""
+    debug: bool = False
+    """Let unexpected exceptions through."""
+
+
+def lint(paths: Iterable[str], rules: Iterable[Rule], options: Options) -> Report:
+    """Run the rules over the models; a failing model or rule does not stop the others."""
+    chosen = tuple(rules)
+    return Report(chosen, tuple(lint_model(path, chosen, options) for path in paths))
+
+
+def lint_model(path: str, rules: Iterable[Rule], options: Options) -> ModelReport:
+    """Run the rules over one model file."""
+    try:
+        facts = examine(path, options)
+        status, unanalysed = facts.status, tuple(facts.unanalysed)
+        sha256 = _hash_file(path) if options.hash_files else None
+    except (ModelError, UsageError) as error:
+        return ModelReport(path=path, status="error", failure=describe_failure(error))
+    except Exception as error:
+        if options.debug:
+            raise
+        return ModelReport(path=path, status="error", failure=describe_failure(error))
+    findings, undecided, failures = _check(facts, rules, options)
+    model, resolution = facts.model, facts.resolution
+    return ModelReport(
+        path=path,
+        status=status,
+        graph_sha256=model.graph_sha256,
+        sha256=sha256,
+        producer=model.producer,
+        opsets=model.opsets,
+        examined=resolution.examined,
+        inputs=resolution.inputs,
+        unanalysed=unanalysed,
+        findings=findings,
+        undecided=undecided,
+        rule_failures=failures,
+    )
+
+
+def examine(path: str, options: Options) -> Facts:
+    """Load a model and derive what rules may know of it.
+
+    Raises
+    ------
+    scotoma.errors.ModelError
+        If the file cannot be read as an ONNX model.
+    scotoma.errors.UsageError
+        If the options do not fit its inputs.
+    """
+    from scotoma.facts import Facts  # noqa: PLC0415  slow to import
+    from scotoma.load import load_model  # noqa: PLC0415
+
+    model = load_model(path, weights=options.weights)
+    return Facts.of(
+        model,
+        size=options.size,
+        input_shapes=options.input_shapes,
+        input_name=options.input_name,
+    )
+
+
+def describe_failure(error: Exception) -> Failure:
+    """Return the kind and the line that a failed model is reported with."""
+    if isinstance(error, ModelError):
+        return Failure(error.kind, str(error))
+    if isinstance(error, UsageError):
+        return Failure("usage", str(error))
+    return Failure("internal", _describe(error))
+
+
+def _check(
+    facts: Facts, rules: Iterable[Rule], options: Options
+) -> tuple[tuple[Finding, ...], tuple[Undecided, ...], tuple[RuleFailure, ...]]:
+    findings: list[Finding] = []
+    undecided: list[Undecided] = []
+    failures: list[RuleFailure] = []
+    for rule in rules:
+        try:
+            for answer in rule.check(facts):
+                if isinstance(answer, Finding):
+                    findings.append(answer)
+                else:
+                    undecided.append(_as_undecided(answer))
+        except Exception as error:
+            if options.debug:
+                raise
+            failures.append(RuleFailure(rule.meta.code, _describe(error)))
+    place = graph_positions(facts)
+    findings.sort(key=lambda f: (place(f.primary.node), f.code, f.primary.tensor or "", f.message))
+    undecided.sort(key=lambda u: (place(u.node), u.code, u.reason))
+    return tuple(findings), tuple(undecided), tuple(failures)
+
+
+def _as_undecided(answer: object) -> Undecided:
+    if not isinstance(answer, Undecided):
+        raise TypeError(f"a rule yields findings and undecided ones, not {answer!r:.80}")
+    return answer
+
+
+def graph_positions(facts: Facts) -> Callable[[str | None], tuple[int, str]]:
+    """Return a sort key for node names.
+
+    The graph as a whole comes first, then the operators in topological order, the body of an If,
+    Loop or Scan after its node's graph; names that are not in the graph come last.
+    """
+    positions: dict[str, int] = {}
+    for operator in facts.resolution.operators:
+        positions.setdefault(operator.name, len(positions))
+    for _, operator in facts.model.walk():
+        positions.setdefault(operator.name, len(positions))
+
+    def key(node: str | None) -> tuple[int, str]:
+        return (-1, "") if node is None else (positions.get(node, len(positions)), node)
+
+    return key
+
+
+def _describe(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _hash_file(path: str) -> str | None:
+    """Return the SHA-256 of a file; None for standard input, which is gone once it is read."""
+    if path == "-":
+        return None
+    with open(path, "rb") as file:  # noqa: PTH123
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,137 @@
+"""What a rule module uses: the rule's metadata, its base class and its documentation."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from scotoma.findings import Confidence, Finding, Location, Measurement, Severity, Undecided
+
+if TYPE_CHECKING:
+    from scotoma.facts import Facts
+    from scotoma.load.model import Operator
+
+    Place = Location | Operator
+
+REQUIRED_SECTIONS = ("What it finds", "Why it matters", "What to do")
+OPTIONAL_SECTIONS = ("Limits", "References")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleMeta:
+    """What a rule declares about itself; its documentation is the docstring of its module."""
+
+    code: str
+    """Capital letters and digits, the family first: ``SC101``."""
+    name: str
+    """Lower case with hyphens; names the pattern that is found, not the cure."""
+    severity: Severity
+    """Of its findings, unless a finding says otherwise."""
+    confidence: Confidence = Confidence.HIGH
+    since: str
+    """Version of Scotoma that first had the rule."""
+    references: tuple[str, ...] = ()
+    """Addresses of papers and specifications."""
+    default: bool = True
+    """False: runs only where it is selected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Documentation:
+    """The docstring of a rule's module, taken apart."""
+
+    summary: str
+    """Its first line."""
+    sections: Mapping[str, str]
+    """Text by heading, in the order of the docstring."""
+
+
+class Rule(ABC):
+    """The base of every rule. A rule keeps no state: everything it knows comes with `check`."""
+
+    meta: ClassVar[RuleMeta]
+
+    @abstractmethod
+    def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
+        """Yield what is wrong with a model, and what could not be told of it."""
+
+    @property
+    def summary(self) -> str:
+        """The first line of the module's docstring, without its full stop."""
+        return self.documentation.summary.removesuffix(".")
+
+    @property
+    def documentation(self) -> Documentation:
+        """The docstring of the rule's module, taken apart at its headings."""
+        return read_documentation(inspect.getdoc(sys.modules[type(self).__module__]) or "")
+
+    def finding(
+        self,
+        where: Place | Sequence[Place],
+        message: str,
+        *measurements: Measurement,
+        remedy: str,
+        severity: Severity | None = None,
+        confidence: Confidence | None = None,
+    ) -> Finding:
+        """Return a finding of this rule.
+
+        Parameters
+        ----------
+        where
+            The operator or location that it is about, or several, the primary one first.
+        message
+            One sentence with the numbers in it.
+        measurements
+            The same numbers for programs.
+        remedy
+            What to do about it, in one line.
+        severity, confidence
+            Where they differ from the rule's own.
+        """
+        places = where if isinstance(where, Sequence) else (where,)
+        return Finding(
+            code=self.meta.code,
+            name=self.meta.name,
+            severity=self.meta.severity if severity is None else severity,
+            confidence=self.meta.confidence if confidence is None else confidence,
+            message=message,
+            locations=tuple(_location(place) for place in places),
+            measurements=measurements,
+            remedy=remedy,
+        )
+
+    def undecided(self, reason: str, node: Operator | str | None = None) -> Undecided:
+        """Return that this rule could not tell, about one operator or the whole graph."""
+        name = node if node is None or isinstance(node, str) else node.name
+        return Undecided(self.meta.code, name, reason)
+
+
+def _location(place: Place) -> Location:
+    if isinstance(place, Location):
+        return place
+    return Location(place.name, place.op_type)
+
+
+def read_documentation(docstring: str) -> Documentation:
+    r"""Take a docstring apart at its underlined headings.
+
+    Examples
+    --------
+    >>> read_documentation("A window.\n\nWhat it finds\n-------------\nWindows.\n").sections
+    {'What it finds': 'Windows.'}
+    """
+    lines = docstring.splitlines()
+    starts = [
+        index
+        for index in range(len(lines) - 1)
+        if lines[index].strip() and set(lines[index + 1].strip()) == {"-"}
+    ]
+    sections = {}
+    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+        sections[lines[start].strip()] = "\n".join(lines[start + 2 : end]).strip()
+    return Documentation(lines[0].strip() if lines else "", sections)
