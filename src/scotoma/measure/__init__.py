@@ -1,0 +1,10 @@
+"""The empirical exam: onnxruntime shows what each input pixel really does to the output."""
+
+from __future__ import annotations
+
+from scotoma.measure.influence import Influence
+from scotoma.measure.options import MeasureOptions
+from scotoma.measure.output import document, write
+from scotoma.measure.perturb import measure
+
+__all__ = ["Influence", "MeasureOptions", "document", "measure", "write"]
