@@ -1,0 +1,47 @@
+"""``scotoma rules`` and ``scotoma explain``: what the rules are."""
+
+from __future__ import annotations
+
+import click
+
+from scotoma.cli.options import rules_option, run_options
+from scotoma.cli.output import STDOUT, use_colour, write
+
+
+@click.command()
+@click.option(
+    "--format",
+    "format_name",
+    type=click.Choice(["text", "json", "markdown"]),
+    default="text",
+    show_default=True,
+)
+@rules_option
+@run_options
+def rules(*, format_name: str, rule_directories: tuple[str, ...], debug: bool, colour: str) -> None:
+    """List the rules."""
+    from scotoma.registry import load_rules  # noqa: PLC0415  not for --help
+    from scotoma.report import rules as render  # noqa: PLC0415
+
+    del debug  # read by `scotoma.cli.main`
+    renderers = {
+        "text": render.render_table,
+        "json": render.render_json,
+        "markdown": render.render_markdown,
+    }
+    text = renderers[format_name](load_rules(rule_directories).rules)
+    write(text, STDOUT, colour=use_colour(colour))
+
+
+@click.command()
+@click.argument("rule")
+@rules_option
+@run_options
+def explain(rule: str, *, rule_directories: tuple[str, ...], debug: bool, colour: str) -> None:
+    """Say what a rule finds, why it matters and what to do. RULE is its code or its name."""
+    from scotoma.registry import load_rules  # noqa: PLC0415  not for --help
+    from scotoma.report import rules as render  # noqa: PLC0415
+
+    del debug  # read by `scotoma.cli.main`
+    text = render.explain(load_rules(rule_directories).get(rule))
+    write(text, STDOUT, colour=use_colour(colour))

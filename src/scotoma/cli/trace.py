@@ -1,0 +1,59 @@
+"""``scotoma trace``: the receptive-field table of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import click
+
+from scotoma.cli.options import engine_options, input_options, run_options
+from scotoma.cli.output import targets, use_colour, write
+
+FORMATS = ("text", "json")
+
+
+@click.command(short_help="Show the receptive-field table of a model.")
+@click.argument("model")
+@click.option("--tensor", metavar="NAME", help="Follow this tensor instead of the outputs.")
+@click.option(
+    "--format", "format_name", type=click.Choice(FORMATS), default="text", show_default=True
+)
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    metavar="[FORMAT=]FILE",
+    multiple=True,
+    help="Write the table to a file instead of standard output (-). May be repeated.",
+)
+@input_options
+@run_options
+def trace(  # noqa: PLR0913  one for each option
+    model: str,
+    *,
+    tensor: str | None,
+    format_name: str,
+    outputs: tuple[str, ...],
+    size: tuple[int, ...] | None,
+    input_shapes: Mapping[str, tuple[int, ...]],
+    input_name: str | None,
+    debug: bool,
+    colour: str,
+) -> None:
+    """Show receptive field, effective stride and centre of each layer of MODEL.
+
+    Also which pixels of the input reach the outputs, or one tensor, and how evenly.
+    """
+    from scotoma import engine  # noqa: PLC0415  not for --help
+    from scotoma.report.json import dump  # noqa: PLC0415
+    from scotoma.report.trace import render_trace  # noqa: PLC0415
+    from scotoma.report.trace_document import trace_document  # noqa: PLC0415
+
+    places = targets(outputs, format_name, FORMATS)
+    options = engine_options(
+        size=size, input_shapes=input_shapes, input_name=input_name, debug=debug
+    )
+    document = trace_document(engine.examine(model, options), tensor=tensor)
+    for place in places:
+        text = render_trace(document) if place.format_name == "text" else dump(document)
+        write(text, place.path, colour=use_colour(colour))

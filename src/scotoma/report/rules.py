@@ -1,0 +1,73 @@
+"""Renders what is known of the rules: their table and one rule's documentation."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import click
+
+from scotoma.report.document import SCHEMA_VERSION, tool_document
+from scotoma.report.json import dump
+from scotoma.report.table import table
+
+if TYPE_CHECKING:
+    from scotoma.rule import Rule
+
+WIDTH = 88
+
+
+def render_table(rules: Iterable[Rule]) -> str:
+    """Return the rules as a table, one line each."""
+    rows = [
+        (
+            rule.meta.code,
+            rule.meta.name,
+            str(rule.meta.severity),
+            "on" if rule.meta.default else "off",
+            rule.summary,
+        )
+        for rule in rules
+    ]
+    return table(("code", "name", "severity", "default", "what it finds"), rows)
+
+
+def render_markdown(rules: Iterable[Rule]) -> str:
+    """Return the rules as a Markdown table, as the README shows it."""
+    lines = ["| code | name | severity | what it finds |", "| --- | --- | --- | --- |"]
+    for rule in rules:
+        meta = rule.meta
+        severity = str(meta.severity) + ("" if meta.default else ", off by default")
+        cells = (meta.code, f"`{meta.name}`", severity, rule.summary.replace("|", "\\|"))
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def render_json(rules: Iterable[Rule]) -> str:
+    """Return the rules as JSON."""
+    tool = tool_document(tuple(rules))
+    rule_documents = tool.pop("rules")
+    return dump({"schema_version": SCHEMA_VERSION, "tool": tool, "rules": rule_documents})
+
+
+def explain(rule: Rule) -> str:
+    """Return the documentation of one rule."""
+    meta = rule.meta
+    title = click.style(f"{meta.code} {meta.name}", bold=True)
+    default = "on by default" if meta.default else "off by default"
+    lines = [
+        title,
+        f"{meta.severity}, confidence {meta.confidence}, {default}, since {meta.since}",
+        "",
+        *textwrap.wrap(rule.documentation.summary, WIDTH),
+    ]
+    for heading, text in rule.documentation.sections.items():
+        lines += ["", click.style(heading, bold=True), *_indented(text)]
+    if meta.references and "References" not in rule.documentation.sections:
+        lines += ["", click.style("References", bold=True), *_indented("\n".join(meta.references))]
+    return "\n".join(lines) + "\n"
+
+
+def _indented(text: str) -> list[str]:
+    return [f"  {line}".rstrip() for line in text.splitlines()]

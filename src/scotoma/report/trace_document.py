@@ -1,0 +1,126 @@
+"""The document of ``scotoma trace``: receptive fields of all tensors, coverage of the input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from scotoma import __version__
+from scotoma.report.document import SCHEMA_VERSION
+from scotoma.trace.layers import kind, multiply_adds, parameters
+
+if TYPE_CHECKING:
+    from scotoma.facts import Facts
+    from scotoma.trace import Geometry
+
+    Row = dict[str, object]
+
+
+def trace_document(facts: Facts, *, tensor: str | None = None) -> Row:
+    """Return the document of the JSON contract for one model.
+
+    Parameters
+    ----------
+    tensor
+        The functional of the coverage; None: the sum of the graph outputs.
+
+    Raises
+    ------
+    scotoma.errors.UsageError
+        If the model has no such tensor.
+    """
+    facts.functional(tensor)
+    coverage, local = facts.coverage(tensor), facts.coverage(tensor, local=True)
+    geometry, model = facts.geometry, facts.model
+    examined = facts.resolution.examined
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "tool": {"name": "scotoma", "version": __version__},
+        "model": {
+            "path": model.path,
+            "graph_sha256": model.graph_sha256,
+            "producer": model.producer,
+            "opset": model.opsets.get(""),
+        },
+        "input": None
+        if examined is None or examined.shape is None
+        else {
+            "name": examined.name,
+            "shape": list(examined.shape),
+            "spatial_axes": list(examined.spatial_axes),
+            "assumed": examined.assumed,
+        },
+        "functional": list(facts.functional(tensor)),
+        "tensors": []
+        if geometry is None
+        else _rows(facts, geometry, coverage.absorbed if coverage is not None else {}),
+        "coverage": coverage.document() if coverage is not None else None,
+        "coverage_local": local.document() if local is not None else None,
+        "status": facts.status,
+        "unanalysed": [
+            {"node": u.node, "op_type": u.op_type, "reason": u.reason} for u in facts.unanalysed
+        ],
+    }
+
+
+def _rows(facts: Facts, geometry: Geometry, absorbed: Mapping[str, float]) -> list[Row]:
+    producers = facts.producers
+    rows = []
+    for name in geometry.flows:
+        if "\0" in name:
+            continue
+        operator = producers.get(name)
+        row: Row = {
+            "name": name,
+            "node": operator.name if operator is not None else None,
+            "op_type": operator.op_type if operator is not None else "Input",
+            "shape": _listed(facts.shape(name)),
+            "spatial_axes": _listed(geometry.spatial_axes(name)),
+            **_field(geometry, name),
+        }
+        if operator is not None and name == operator.outputs[0]:
+            row["kind"] = kind(geometry, operator)
+            row["absorbed_by_padding"] = absorbed.get(name)
+            row["multiply_adds"] = multiply_adds(facts.resolution, operator)
+            row["parameters"] = parameters(facts.resolution, operator)
+        rows.append(row)
+    return rows
+
+
+def _field(geometry: Geometry, name: str) -> Row:
+    """Return receptive field, effective stride and centre of a tensor, with a note on gaps."""
+    flow = geometry.flows[name]
+    empty: Row = {
+        "receptive_field": None,
+        "receptive_field_local": None,
+        "effective_stride": None,
+        "centre": None,
+        "note": "",
+    }
+    if not flow.local:
+        return {**empty, "note": "sees the whole image"}
+    grids = geometry.local_grids(name)
+    if grids is None:
+        return {**empty, "note": "its axes are not the image's any more"}
+    fields = [g.field for g in grids]
+    sizes = [None if g.field is None else g.field.width(g.size // 2) or g.field.size for g in grids]
+    notes = dict.fromkeys(g.note for g in grids if g.note)
+    widest = [None if f is None else f.size for f in fields]
+    if None not in sizes and sizes != widest:
+        notes[f"of the middle cell; others up to {'x'.join(map(str, widest))}"] = None
+    if flow.whole:
+        notes["whole-map paths see the whole image"] = None
+    if None in sizes:
+        return {**empty, "note": "; ".join(notes) or "not known"}
+    centres = [None if f is None else f.centre for f in fields]
+    return {
+        "receptive_field": None if flow.whole else sizes,
+        "receptive_field_local": sizes,
+        "effective_stride": [str(f.effective_stride) for f in fields if f is not None],
+        "centre": None if None in centres else [str(c) for c in centres],
+        "note": "; ".join(notes),
+    }
+
+
+def _listed(values: tuple[int, ...] | None) -> list[int] | None:
+    return None if values is None else list(values)
