@@ -1,0 +1,57 @@
+"""Times the steps of the analysis of one model inside one process, and prints all runs as JSON.
+
+``python benchmarks/phases.py MODEL``; imports are not counted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+from scotoma.facts import Facts
+from scotoma.load import load_model
+from scotoma.registry import load_rules
+from scotoma.resolve import resolve
+from scotoma.rule import Rule
+from scotoma.sweep import coverage, dead_pixels
+from scotoma.trace import trace
+
+SECONDS = 3.0
+"""No new run is begun after so long."""
+MOST_RUNS = 7
+
+
+def once(path: str, rules: tuple[Rule, ...]) -> dict[str, float]:
+    """Analyse a model once, from the file to the findings; return seconds by step."""
+    clock = [time.perf_counter()]
+    model = load_model(path)
+    clock.append(time.perf_counter())
+    resolution = resolve(model)
+    clock.append(time.perf_counter())
+    geometry = trace(resolution)
+    clock.append(time.perf_counter())
+    dead_pixels(geometry, geometry.outputs())
+    clock.append(time.perf_counter())
+    coverage(geometry, geometry.outputs())
+    clock.append(time.perf_counter())
+    facts = Facts(model, resolution, geometry)
+    for rule in rules:
+        list(rule.check(facts))
+    clock.append(time.perf_counter())
+    steps = ("load", "resolve", "trace", "sweep (dead)", "sweep (coverage)", "rules")
+    return {step: clock[i + 1] - clock[i] for i, step in enumerate(steps)}
+
+
+def main(path: str) -> None:
+    """Run until the time is up."""
+    rules = load_rules().select()
+    begin = time.perf_counter()
+    runs: list[dict[str, float]] = []
+    while len(runs) < MOST_RUNS and (not runs or time.perf_counter() - begin < SECONDS):
+        runs.append(once(path, rules))
+    json.dump(runs, sys.stdout)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,186 @@
+"""What ``trace`` and ``measure`` print, from documents written by hand and from sample models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import example_rules
+import numpy as np
+import pytest
+from golden_files import check_golden
+
+from scotoma.cli import main
+from scotoma.report.measure import render_measure
+from scotoma.report.trace import render_trace
+
+SAMPLES = Path(__file__).parents[1] / "sample_models"
+
+COVERAGE = {
+    "dead_pixel_fraction": 447 / 50176,
+    "dead_rows": [[223, 223]],
+    "dead_cols": [[0, 2], [223, 223]],
+    "corner_over_centre": 0.01956,
+    "edge_over_centre": None,
+    "left_right_ratio": 1.0,
+    "top_bottom_ratio": 12345678.0,
+    "absorbed_by_padding": 0.17731,
+}
+
+
+def tensor(name: str, **values: Any) -> dict[str, Any]:
+    base = {
+        "name": name,
+        "node": f"node_{name}",
+        "op_type": "Relu",
+        "shape": [1, 8, 112, 112],
+        "spatial_axes": [2, 3],
+        "receptive_field": [7, 7],
+        "receptive_field_local": [7, 7],
+        "effective_stride": ["2", "2"],
+        "centre": ["0", "0"],
+        "note": "",
+    }
+    return {**base, **values}
+
+
+def trace_document(**values: Any) -> dict[str, Any]:
+    document = {
+        "schema_version": "1",
+        "model": {"path": "net\x1b.onnx"},
+        "input": {
+            "name": "x",
+            "shape": [1, 3, 224, 224],
+            "spatial_axes": [2, 3],
+            "assumed": True,
+        },
+        "tensors": [
+            tensor("x", node=None, op_type="Input"),
+            tensor(
+                "c",
+                op_type="Conv",
+                kind="strided convolution",
+                absorbed_by_padding=0.0123,
+                multiply_adds=118013952,
+                parameters=9408,
+            ),
+            tensor("same"),
+            tensor(
+                "up",
+                kind="upsampling",
+                receptive_field=None,
+                effective_stride=["1/3", "1/3"],
+                centre=["31/2", "-1/3"],
+                note="whole-map paths see the whole image",
+            ),
+            tensor(example_rules.NASTY, node="a" * 60, shape=[], receptive_field_local=None),
+        ],
+        "coverage": COVERAGE,
+        "coverage_local": {**COVERAGE, "dead_rows": [], "corner_over_centre": 0.5},
+        "status": "partial",
+        "unanalysed": [
+            {"node": example_rules.NASTY, "op_type": "Weird", "reason": "unknown operator"}
+        ],
+    }
+    return {**document, **values}
+
+
+def test_trace_is_a_table() -> None:
+    check_golden("trace.txt", click.unstyle(render_trace(trace_document())))
+
+
+def test_trace_says_that_there_is_nothing_to_follow() -> None:
+    document = trace_document(
+        input=None, tensors=[], coverage=None, coverage_local=None, unanalysed=[]
+    )
+    assert click.unstyle(render_trace(document)) == (
+        "net\\x1b.onnx\n"
+        "  no spatial input: nothing to follow through the model\n"
+        "\n"
+        "coverage of the input: could not be told\n"
+    )
+
+
+def test_a_measurement_is_a_table() -> None:
+    document = {
+        "model": {"path": "m.onnx"},
+        "examined": {"name": "x", "shape": [1, 3, 28, 28], "assumed": True},
+        "output": "logits",
+        "method": "perturb",
+        "functional": "sum",
+        "input": example_rules.NASTY,
+        "delta": 0.5,
+        "passes": 784,
+        "seconds": 1.25,
+        "influence": {"max": 59049.0, "min": 0.5, "argmax": [3, 4], **COVERAGE},
+        "map": "influence.npy",
+        "notes": ["the output's softmax is left out"],
+    }
+    check_golden("measure.txt", click.unstyle(render_measure(document, "out")))
+
+
+def test_trace_of_a_sample_model(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    model, path = str(SAMPLES / "five_layers_valid.onnx"), tmp_path / "trace.json"
+    assert main(["trace", model, "-o", f"json={path}", "-o", "-"]) == 0
+    text = capsys.readouterr().out
+    document = json.loads(path.read_text(encoding="utf-8"))
+    assert [row["receptive_field"] for row in document["tensors"]] == [
+        [size, size] for size in (1, 3, 5, 7, 9, 11)
+    ]
+    assert text.splitlines()[1] == "  input 'image' 1x1x28x28"
+    assert text.count("11x11") == 1
+    last = document["tensors"][-1]["name"]
+    assert main(["trace", model, "--tensor", last, "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["coverage"] == document["coverage"]
+
+
+def test_trace_of_a_tensor_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trace", str(SAMPLES / "five_layers_valid.onnx"), "--tensor", "nope"]) == 2
+    assert capsys.readouterr().err == "scotoma: tensor 'nope' is not in the model\n"
+
+
+@pytest.mark.parametrize("command", ["trace", "measure"])
+def test_a_model_that_is_missing(
+    command: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    options = ["--out", str(tmp_path)] if command == "measure" else []
+    assert main([command, str(tmp_path / "missing.onnx"), *options]) == 3
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err.count("\n")) == ("", 1)
+
+
+def test_measurement_of_a_sample_model(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    model, folder = str(SAMPLES / "five_layers_valid.onnx"), tmp_path / "new" / "folder"
+    arguments = ["measure", model, "--out", str(folder), "--format", "json", "--delta", "1"]
+    arguments += ["--input", "zeros", "--functional", "sum", "--resolution", "full"]
+    assert main(arguments) == 0
+    document = json.loads(capsys.readouterr().out)
+    influence = np.load(folder / "influence.npy")
+    assert (document["passes"], document["functional"]) == (784, "sum")
+    assert (influence[0, 0], influence[0, 14], influence[14, 14]) == (1, 243, 59049)
+    assert (folder / "influence.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--resolution", "half"], "resolution must be 'full' or a number, not 'half'"),
+        (["--delta", "0"], "delta must be a finite number"),
+        (["--output", "nope"], "the model has no tensor 'nope'"),
+    ],
+)
+def test_a_measurement_that_makes_no_sense(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, options: list[str], message: str
+) -> None:
+    model = str(SAMPLES / "one_layer_same.onnx")
+    assert main(["measure", model, "--out", str(tmp_path), *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_measure_does_not_take_standard_input(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["measure", "-", "--out", str(tmp_path)]) == 2
+    assert "standard input" in capsys.readouterr().err
