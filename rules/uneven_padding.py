@@ -56,7 +56,17 @@ class Strided:
     @property
     def read_at_end(self) -> int:
         """Padding that is read at the end; negative where real cells are left over."""
-        left = (self.size + self.begin + self.end - self.window.extent) % self.window.stride
+        return int(self.read_at(np.array(self.size)))
+
+    def read_at(self, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the padding that is read at the end for other sizes of the input."""
+        stride = self.window.stride
+        room = sizes + self.begin + self.end - self.window.extent
+        left = room % stride
+        if self.window.ceil_mode and self.begin + self.end > 0:
+            # The extra window of ceil mode reads the rest, unless it starts in the end padding.
+            extra = (left > 0) & ((room // stride + 1) * stride < sizes + self.begin)
+            left = np.where(extra, 0, left)
         return self.end - left
 
 
@@ -152,8 +162,9 @@ def even_sizes(facts: Facts, layers: list[Strided], label: int, size: int) -> li
             total = (-(-before // s.window.stride) - 1) * s.window.stride + s.window.extent - before
             even &= total % 2 == 0
             continue
-        room = before + s.window.pad_begin + s.window.pad_end - s.window.extent
-        even &= (room >= 0) & (s.end - room % s.window.stride == s.begin)
+        inner = before - (s.window.size_in - s.size)
+        fits = inner + s.begin + s.end >= s.window.extent
+        even &= fits & (s.read_at(inner) == s.begin)
     return [int(v) for v in candidates[even]]
 
 

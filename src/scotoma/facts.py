@@ -96,7 +96,15 @@ class Facts:
     def unanalysed(self) -> tuple[Unanalysed, ...]:
         """Operators of which something is not known; each is taken to read everything."""
         causes = self.resolution.unresolved if self.geometry is None else self.geometry.unanalysed
-        found = [Unanalysed(u.operator.name, u.operator.op_type, u.reason) for u in causes]
+        refused = {u.operator.name for u in self.resolution.refused_at}
+        found = [
+            Unanalysed(
+                u.operator.name,
+                u.operator.op_type,
+                f"cannot run at this size: {u.reason}" if u.operator.name in refused else u.reason,
+            )
+            for u in causes
+        ]
         examined = self.resolution.examined
         if examined is not None and (obstacle := _obstacle(self.resolution)):
             found.insert(0, Unanalysed(examined.name, "Input", obstacle))

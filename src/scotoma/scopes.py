@@ -200,8 +200,6 @@ def _cast(value: NDArray[np.generic], casts: list[int]) -> NDArray[np.generic]:
     for kind in reversed(casts):
         if kind == -1:
             value = ~value.astype(bool)
-        elif kind == 9:  # TensorProto.BOOL
-            value = value.astype(bool)
         elif kind in {2, 3, 4, 5, 6, 7, 12, 13}:  # the integers of 8 to 64 bits
             value = value.astype(np.int64)
     return value

@@ -65,6 +65,11 @@ def test_phantom_in_front_of_a_linear_layer() -> None:
     assert measured(finding)["features_by_specification"] == (16, 9)
 
 
+def test_features_are_followed_through_a_convolution_and_a_reshape() -> None:
+    finding = only_finding("SC401", "ceil-mode-phantom-window/linear_behind_convolution")
+    assert measured(finding)["features_by_specification"] == (8, 2)
+
+
 def test_phantom_with_a_weight_of_the_letter() -> None:
     finding = only_finding("SC401", "ceil-mode-phantom-window/linear_of_the_letter")
     assert finding.message.endswith(

@@ -52,7 +52,7 @@ class Prober:
         If the answer to the baseline is empty or holds a number that is not finite.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917  what a probe consists of
+    def __init__(
         self,
         session: Session,
         feed: dict[str, npt.NDArray[Any]],

@@ -232,16 +232,28 @@ def _pull_transposed(moved: Array, w: WindowMap) -> Array:
 
 def _pull_long(moved: Array, w: WindowMap) -> Array:
     """Scatter long dense windows by differences and a running sum, axis 0."""
-    start = np.arange(w.size_out) * w.stride - w.pad_begin
-    low = np.clip(start, 0, w.size_in)
-    high = np.clip(start + w.kernel, 0, w.size_in)
     # Reachability is counted in integers: differences of booleans would not cancel.
     numeric = moved.astype(np.int64) if moved.dtype == bool else moved
     edges = np.zeros((w.size_in + 1, *moved.shape[1:]), numeric.dtype)
-    np.add.at(edges, low, numeric)
-    np.subtract.at(edges, high, numeric)
+    _mark(edges, numeric, -w.pad_begin, w.stride)
+    _mark(edges, -numeric, w.kernel - w.pad_begin, w.stride)
     result = np.cumsum(edges[:-1], axis=0)
-    return result > 0 if moved.dtype == bool else np.maximum(result, 0.0)
+    if moved.dtype == bool:
+        return result > 0
+    # What rounding leaves of a difference must not look like a path.
+    return np.where(_pull_long(moved > 0, w), np.maximum(result, 0.0), 0.0)
+
+
+def _mark(edges: Array, values: Array, start: int, stride: int) -> None:
+    """Add values at ``start + o * stride``, those beyond either end at that end, axis 0."""
+    last = len(edges) - 1
+    first = min(max(0, -(start // stride)), len(values))
+    until = max(first, min(len(values), (last - start) // stride + 1))
+    edges[0] += values[:first].sum(axis=0)
+    edges[last] += values[until:].sum(axis=0)
+    begin = start + first * stride
+    if first < until:
+        edges[begin : begin + (until - first - 1) * stride + 1 : stride] += values[first:until]
 
 
 def _pull_taps(

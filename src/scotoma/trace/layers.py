@@ -52,7 +52,7 @@ def kind(geometry: Geometry, operator: Operator) -> str | None:
         return "pixel unshuffle"
     if op_type == "Pad":
         return "padding"
-    if op_type in _DENSE and _is_dense(geometry, operator):
+    if op_type in {"Gemm", "QGemm"} or (op_type in _DENSE and _is_dense(geometry, operator)):
         return "dense layer"
     return _by_geometry(geometry, operator)
 

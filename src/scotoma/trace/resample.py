@@ -149,17 +149,19 @@ def _read(r: Resampling, line: tuple[int, int, int], o: int, *, clamp: bool) -> 
 
 
 def _antialiased(r: Resampling, x: Fraction, *, clamp: bool) -> Sequence[int]:
-    """Return the cells under a filter stretched by the scale; cells outside carry no weight."""
+    """Return the cells under a filter stretched by the scale; the border stands in for outside."""
     support = (1 if r.mode == "linear" else 2) / r.scale
     low, high = x - support, x + support
-    first, last = low.__floor__() + 1, high.__ceil__() - 1
-    if clamp:
-        first, last = max(first, 0), min(last, r.size_in - 1)
-    cells = range(first, last + 1)
-    if r.mode == "linear":
+    cells: Sequence[int] = range(low.__floor__() + 1, high.__ceil__())
+    if r.mode == "cubic":
+        # The cubic filter is zero half-way to its ends.
+        cells = [c for c in cells if abs(c - x) * r.scale != 1]
+    if not clamp:
         return cells
-    # The cubic filter is zero half-way to its ends.
-    return [c for c in cells if abs(c - x) * r.scale != 1]
+    last = r.size_in - 1
+    if r.exclude_outside:
+        return [c for c in cells if 0 <= c <= last]
+    return [min(max(c, 0), last) for c in cells]
 
 
 def _rounded(x: int, unit: int, mode: str) -> int:

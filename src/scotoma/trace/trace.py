@@ -11,7 +11,7 @@ from scotoma.trace.geometry import Geometry, Unanalysed
 from scotoma.trace.layout import Axis, Grid, collapsed, of_grid
 from scotoma.trace.operators import COULD_NOT_TELL, HANDLERS, WHOLE_MAP, key
 from scotoma.trace.reading import Flow
-from scotoma.trace.tracer import CannotTellError, Tracer, everything
+from scotoma.trace.tracer import MAX_CELLS, TOO_LARGE, CannotTellError, Tracer, everything
 
 if TYPE_CHECKING:
     from scotoma.load.model import Graph, Operator
@@ -92,6 +92,8 @@ def _why_not(tracer: Tracer, operator: Operator, captured: tuple[str, ...]) -> s
             shape = shapes.get(tensor)
             if shape is None:
                 return "follower"
+            if max(shape, default=0) > MAX_CELLS:
+                return TOO_LARGE
             if 0 in shape:
                 return "an input or output is empty" if tensor in operator.outputs else "follower"
     return ""

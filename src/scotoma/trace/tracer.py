@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 MAX_CELLS = 1 << 24
 """A followed feature map of more cells than this is given up."""
+TOO_LARGE = "the feature map is too large to follow"
 
 
 LISTED = "resampled without a short period: exact for the cells of this size"
@@ -89,7 +90,7 @@ class Tracer:
         """Build the flow of an output tensor from its readings."""
         readings = tuple(readings)
         if prod(tracked_sizes(layout)) > MAX_CELLS:
-            raise CannotTellError("the feature map is too large to follow")
+            raise CannotTellError(TOO_LARGE)
         sources = [(r, self.flows[r.tensor]) for r in readings]
         return Flow(
             layout,

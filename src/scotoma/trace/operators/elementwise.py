@@ -16,6 +16,7 @@ from scotoma.trace.layout import (
     normalised,
     of_grid,
     refine,
+    whole_grid,
 )
 from scotoma.trace.reading import AxisRead, Flow, Mixed, Reading, Same
 from scotoma.trace.tracer import CannotTellError, Tracer
@@ -28,6 +29,7 @@ class Joiner:
 
     def __init__(self) -> None:
         self._made: dict[GridPair, Grid] = {}
+        self._kept: list[Digit] = []
 
     def axes(self, one: Axis, one_local: bool, two: Axis, two_local: bool) -> Axis:
         """Return the axis on which both operands are followed."""
@@ -35,6 +37,13 @@ class Joiner:
             return one
         if not is_tracked(one):
             return two
+        if (whole_grid(one) is None) != (whole_grid(two) is None):
+            # A pixel shuffle by reshapes meets an axis that is one grid.
+            a, b = axis_grid(one), axis_grid(two)
+            if a.label is not None and a.label == b.label:
+                digits = [Digit(grid.size, grid) for grid in (a, b)]
+                self._kept += digits  # their grids are known by identity
+                return (self._digit(digits[0], one_local, digits[1], two_local),)
         pieces = refine(one, two)
         if pieces is None:
             return of_grid(Grid(None, axis_size(one), None, "its inputs are laid out differently"))
