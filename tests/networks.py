@@ -60,7 +60,7 @@ class Network:
         """Return the shape that onnxruntime gave the tensor."""
         return self.values[tensor].shape
 
-    def add(self, op_type: str, *inputs: str, outputs: int = 1, **attributes: object) -> str:
+    def add(self, op_type: str, *inputs: str, outputs: int = 1, **attributes: Any) -> str:
         """Append an operator and return its first output; RefusedError leaves all as it was."""
         names = [f"t{len(self.nodes)}_{i}" for i in range(outputs)]
         node = helper.make_node(
@@ -88,7 +88,7 @@ class Network:
         self.values.update(zip(names, found, strict=True))
         return names[0]
 
-    def conv(self, tensor: str, kernel: Sequence[int], out: int = 1, **attributes: object) -> str:
+    def conv(self, tensor: str, kernel: Sequence[int], out: int = 1, **attributes: Any) -> str:
         """Append a convolution with positive random weights."""
         group = attributes.get("group", 1)
         assert isinstance(group, int)

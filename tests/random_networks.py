@@ -127,18 +127,23 @@ class Author:
         rng = np.random.default_rng(len(self.net.nodes))
         return self.net.constant(rng.uniform(0.5, 1, shape))
 
-    def uneven(self, tensor: str, axes: Sequence[int]) -> str:
-        """Return the tensor scaled and shifted along some axes, each place by its own amount.
+    def normalised(
+        self, tensor: str, axes: Sequence[int], op_type: str, *inputs: str, **attributes: object
+    ) -> str:
+        """Append a normalisation, every place scaled by its own amount before and after.
 
-        What is alike everywhere, or has two places only, is normalised to a constant.
+        What is alike everywhere, or has two places only, is normalised to a constant, and the
+        mean of what is normalised is one.
         """
         shape = self.net.shape(tensor)
         if prod(shape[axis] for axis in axes) < 3:
             raise RefusedError("too few places")
-        sizes = [n if i in axes else 1 for i, n in enumerate(shape)]
         self.bounded = True
+        sizes = [n if i in axes else 1 for i, n in enumerate(shape)]
         scaled = self.net.add("Mul", tensor, self.weight(*sizes))
-        return self.net.add("Add", scaled, self.weight(*sizes))
+        shifted = self.net.add("Add", scaled, self.weight(*sizes))
+        result = self.net.add(op_type, shifted, *inputs, **attributes)
+        return self.net.add("Mul", result, self.weight(*sizes))
 
     def largest(self, *others: str) -> str:
         """Draw an operator, one that looks for the largest only where a probe is the largest."""
@@ -184,18 +189,19 @@ def conv(a: Author, tensor: str, channels: str) -> Result:
 
 def pool(a: Author, tensor: str, channels: str) -> Result:
     op_type = a.largest("MaxPool", "AveragePool", "LpPool")
-    attributes = _window(a, "pool")
+    attributes = _window(a, "pool") | {"ceil_mode": a.number(0, 1)}
     # onnxruntime pools once where the window is a little too large for the input; nobody else does.
     for axis, size in enumerate(a.net.shape(tensor)[2:]):
         kernel, stride = attributes["kernel_shape"][axis], attributes["strides"][axis]
         if "pads" in attributes:
             size += attributes["pads"][axis] + attributes["pads"][a.rank + axis]
         elif attributes["auto_pad"] != "VALID":
-            size = max(size, (-(-size // stride) - 1) * stride + kernel)
+            same = (-(-size // stride) - 1) * stride + kernel
+            if same < size and attributes["ceil_mode"]:
+                raise RefusedError("negative padding under ceil_mode crops in some pools only")
+            size = max(size, same)
         if size < (kernel - 1) * attributes["dilations"][axis] + 1:
             raise RefusedError("the window does not fit")
-    if op_type != "LpPool":
-        attributes["ceil_mode"] = a.number(0, 1)
     if op_type == "AveragePool":
         attributes["count_include_pad"] = a.number(0, 1)
     return a.net.add(op_type, tensor, **attributes), channels
@@ -396,11 +402,10 @@ def tokens(a: Author, tensor: str, channels: str) -> Result:
         case "matmul":
             last, channels, c = a.net.add("MatMul", last, a.weight(c, 3)), EVEN, 3
         case "norm":
-            last = a.uneven(last, [2])
-            last, channels = a.net.add("LayerNormalization", last, a.weight(c)), EVEN
+            last = a.normalised(last, [2], "LayerNormalization", a.weight(c))
+            channels = EVEN
         case "softmax":
-            last = a.uneven(last, [2])
-            last, channels = a.net.add("Softmax", last, axis=-1), EVEN
+            last, channels = a.normalised(last, [2], "Softmax", axis=-1), EVEN
         case "slice":
             # A class token set before the others and taken away again.
             token = a.weight(n, 1, c)
@@ -424,11 +429,10 @@ def channels_last(a: Author, tensor: str, channels: str) -> Result:
         case "matmul":
             last, channels = a.net.add("MatMul", last, a.weight(c, 2)), EVEN
         case "norm":
-            last = a.uneven(last, [a.rank + 1])
-            last, channels = a.net.add("LayerNormalization", last, a.weight(c)), EVEN
+            last = a.normalised(last, [a.rank + 1], "LayerNormalization", a.weight(c))
+            channels = EVEN
         case "softmax":
-            last = a.uneven(last, [a.rank + 1])
-            last, channels = a.net.add("Softmax", last, axis=-1), EVEN
+            last, channels = a.normalised(last, [a.rank + 1], "Softmax", axis=-1), EVEN
         case _:
             axis = a.spatial() - 1
             index = a.number(0, a.net.shape(last)[axis] - 1)
@@ -472,14 +476,14 @@ def gate(a: Author, tensor: str, channels: str) -> Result:
 
 
 def normalise(a: Author, tensor: str, channels: str) -> Result:
-    c = a.net.shape(tensor)[1]
     if a.flag():
         axis = a.pick([1, a.spatial()])
-        tensor = a.uneven(tensor, [axis])
-        return a.net.add("Softmax", tensor, axis=axis), (EVEN if axis == 1 else channels)
-    tensor = a.uneven(tensor, range(2, a.rank + 2))
-    result = a.net.add("InstanceNormalization", tensor, a.weight(c), a.weight(c))
-    return result, channels
+        result = a.normalised(tensor, [axis], "Softmax", axis=axis)
+        return result, (EVEN if axis == 1 else channels)
+    c = a.net.shape(tensor)[1]
+    places = range(2, a.rank + 2)
+    weights = a.weight(c), a.weight(c)
+    return a.normalised(tensor, places, "InstanceNormalization", *weights), channels
 
 
 def repeat(a: Author, tensor: str, channels: str) -> Result:

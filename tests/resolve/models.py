@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
@@ -10,7 +12,8 @@ import onnxruntime
 from onnx import helper, numpy_helper
 
 from scotoma.load import load_model
-from scotoma.resolve import resolve
+from scotoma.load.model import Operator
+from scotoma.resolve import Resolution, resolve
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "models"
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
@@ -18,17 +21,31 @@ NEEDS_SHARED = "the folder ../shared/models is not there"
 FLOAT = onnx.TensorProto.FLOAT
 onnxruntime.set_default_logger_severity(4)
 
+Declared: TypeAlias = list[Any] | tuple[int, Sequence[Any]]
+"""The dimensions of an input, or its element type and its dimensions."""
 
-def node(op_type, inputs, outputs=("y",), **attributes):
+
+def node(
+    op_type: str, inputs: str | Sequence[str], outputs: Sequence[str] = ("y",), **attributes: Any
+) -> onnx.NodeProto:
     if isinstance(inputs, str):
         inputs = inputs.split()
     return helper.make_node(op_type, inputs, outputs, **attributes)
 
 
-def build(nodes, inputs=(), outputs=("y",), *, constants=None, opset=17, imports=(), **more):
+def build(
+    nodes: Sequence[onnx.NodeProto],
+    inputs: Mapping[str, Declared] | None = None,
+    outputs: Sequence[str] = ("y",),
+    *,
+    constants: Mapping[str, np.ndarray] | None = None,
+    opset: int = 17,
+    imports: Sequence[tuple[str, int]] = (),
+    **more: Any,
+) -> onnx.ModelProto:
     """Make a model; `inputs` maps names to shapes (or to (type, shape)), `constants` to arrays."""
     values = []
-    for name, shape in dict(inputs).items():
+    for name, shape in (inputs or {}).items():
         code, dims = shape if isinstance(shape, tuple) else (FLOAT, shape)
         values.append(helper.make_tensor_value_info(name, code, dims))
     stored = [
@@ -47,14 +64,14 @@ def build(nodes, inputs=(), outputs=("y",), *, constants=None, opset=17, imports
     return helper.make_model(graph, opset_imports=opsets, ir_version=8)
 
 
-def resolved(model, folder, **options):
+def resolved(model: onnx.ModelProto, folder: Path, **options: Any) -> Resolution:
     """Save, load and resolve a model."""
     path = folder / "m.onnx"
     path.write_bytes(model.SerializeToString())
     return resolve(load_model(str(path)), **options)
 
 
-def session(model, folder=None):
+def session(model: onnx.ModelProto, folder: Path | None = None) -> onnxruntime.InferenceSession:
     """Open a model in onnxruntime without any optimisation."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -68,16 +85,17 @@ def session(model, folder=None):
     )
 
 
-def run(model, feed=None):
+def run(model: onnx.ModelProto, feed: Mapping[str, np.ndarray] | None = None) -> list[np.ndarray]:
     """Return the outputs of a model, computed by onnxruntime."""
-    return session(model).run(None, feed or {})
+    outputs: list[np.ndarray] = session(model).run(None, feed or {})
+    return outputs
 
 
-def by_op(resolution, op_type):
+def by_op(resolution: Resolution, op_type: str) -> list[Operator]:
     """Return the operators of one type, in order."""
     return [operator for operator in resolution.operators if operator.op_type == op_type]
 
 
-def reasons(resolution):
+def reasons(resolution: Resolution) -> list[tuple[str, str, bool]]:
     """Return (operator type, reason, refused) of all that is unresolved."""
     return [(u.operator.op_type, u.reason, u.refused) for u in resolution.unresolved]

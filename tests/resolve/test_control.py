@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import onnx
 import pytest
@@ -12,11 +16,18 @@ BOOL = onnx.TensorProto.BOOL
 F32 = np.float32
 
 
-def branch(nodes, output, constants=None):
+def branch(
+    nodes: list[onnx.NodeProto], output: str, constants: Mapping[str, np.ndarray] | None = None
+) -> onnx.GraphProto:
     return build(nodes, outputs=[output], constants=constants).graph
 
 
-def conditional(then_nodes, else_nodes, condition="flag", **more):
+def conditional(
+    then_nodes: list[onnx.NodeProto],
+    else_nodes: list[onnx.NodeProto],
+    condition: str = "flag",
+    **more: Any,
+) -> onnx.ModelProto:
     operator = node(
         "If",
         [condition],
@@ -41,7 +52,9 @@ ABS = node("Abs", "r", ["e"], name="abs")
         (False, ["abs", "choose/y"], (1, 3, 8, 8)),
     ],
 )
-def test_the_branch_that_is_taken_replaces_the_if(flag, names, shape, tmp_path):
+def test_the_branch_that_is_taken_replaces_the_if(
+    flag: bool, names: list[str], shape: tuple[int, ...], tmp_path: Path
+) -> None:
     model = conditional([POOL], [ABS], constants={"flag": np.array(flag)})
     resolution = resolved(model, tmp_path)
     assert [operator.name for operator in resolution.operators][1:-1] == names
@@ -54,7 +67,7 @@ def test_the_branch_that_is_taken_replaces_the_if(flag, names, shape, tmp_path):
     assert reasons(resolution) == []
 
 
-def test_a_condition_may_be_folded_and_a_branch_may_have_constants(tmp_path):
+def test_a_condition_may_be_folded_and_a_branch_may_have_constants(tmp_path: Path) -> None:
     before = [
         node("Shape", "r", ["s"]),
         node("Size", "s", ["rank"]),
@@ -77,7 +90,7 @@ def test_a_condition_may_be_folded_and_a_branch_may_have_constants(tmp_path):
     ]
 
 
-def test_a_condition_on_the_input_leaves_the_if(tmp_path):
+def test_a_condition_on_the_input_leaves_the_if(tmp_path: Path) -> None:
     model = conditional([POOL], [ABS], inputs={"flag": (BOOL, [])})
     resolution = resolved(model, tmp_path)
     assert [operator.op_type for operator in resolution.operators] == ["Relu", "If", "Neg"]
@@ -85,7 +98,7 @@ def test_a_condition_on_the_input_leaves_the_if(tmp_path):
     assert (resolution.shapes["y"], resolution.shapes["z"]) == (None, None)
 
 
-def test_branches_that_agree_give_the_shape(tmp_path):
+def test_branches_that_agree_give_the_shape(tmp_path: Path) -> None:
     model = conditional([node("Exp", "r", ["t"])], [ABS], inputs={"flag": (BOOL, [])})
     resolution = resolved(model, tmp_path)
     assert resolution.shapes["z"] == (1, 3, 8, 8)
@@ -93,7 +106,7 @@ def test_branches_that_agree_give_the_shape(tmp_path):
     assert reasons(resolution) == []
 
 
-def test_an_if_in_the_branch_of_an_if(tmp_path):
+def test_an_if_in_the_branch_of_an_if(tmp_path: Path) -> None:
     inner = node(
         "If",
         ["flag"],
@@ -110,7 +123,7 @@ def test_an_if_in_the_branch_of_an_if(tmp_path):
     assert resolution.shapes["z"] == (1, 3, 1, 1)
 
 
-def test_two_ifs_with_the_same_names_inside_are_not_mixed_up(tmp_path):
+def test_two_ifs_with_the_same_names_inside_are_not_mixed_up(tmp_path: Path) -> None:
     first = node("If", ["flag"], ["y"], name="a",
                  then_branch=branch([POOL], "t"), else_branch=branch([ABS], "e"))  # fmt: skip
     second = node("If", ["flag"], ["z"], name="b",
@@ -129,7 +142,7 @@ def test_two_ifs_with_the_same_names_inside_are_not_mixed_up(tmp_path):
     assert resolution.shapes["z"] is None
 
 
-def loop(value_info=()):
+def loop(value_info: Sequence[onnx.ValueInfoProto] = ()) -> onnx.ModelProto:
     body = helper.make_graph(
         [node("Identity", "c", ["d"]), node("Exp", "v", ["w"])],
         "body",
@@ -148,7 +161,7 @@ def loop(value_info=()):
     return build(nodes, {"x": [1, 3, 8, 8]}, constants=constants, value_info=list(value_info))
 
 
-def test_a_loop_is_not_followed(tmp_path):
+def test_a_loop_is_not_followed(tmp_path: Path) -> None:
     resolution = resolved(loop(), tmp_path)
     assert reasons(resolution) == [
         ("Loop", "the number of rounds of a Loop is not followed", False)
@@ -156,7 +169,7 @@ def test_a_loop_is_not_followed(tmp_path):
     assert resolution.shapes["y"] is None
 
 
-def test_declared_shapes_are_a_last_resort_at_the_declared_size_only(tmp_path):
+def test_declared_shapes_are_a_last_resort_at_the_declared_size_only(tmp_path: Path) -> None:
     declared = [helper.make_tensor_value_info("l", FLOAT, [1, 3, 8, 8])]
     assert resolved(loop(declared), tmp_path).shapes["y"] == (1, 3, 8, 8)
     resolution = resolved(loop(declared), tmp_path, size=(9, 9))
@@ -164,7 +177,7 @@ def test_declared_shapes_are_a_last_resort_at_the_declared_size_only(tmp_path):
     assert [operator.op_type for operator in by_op(resolution, "Loop")] == ["Loop"]
 
 
-def test_a_declared_shape_never_beats_a_computed_one(tmp_path):
+def test_a_declared_shape_never_beats_a_computed_one(tmp_path: Path) -> None:
     lie = [helper.make_tensor_value_info("p", FLOAT, [1, 3, 3, 3])]
     pool = node("MaxPool", "x", ["p"], kernel_shape=[3, 3], strides=[3, 3], pads=[1] * 4,
                 ceil_mode=1)  # fmt: skip
@@ -173,7 +186,7 @@ def test_a_declared_shape_never_beats_a_computed_one(tmp_path):
     assert resolution.shapes["y"] == (1, 3, 2, 2)
 
 
-def test_only_the_cause_is_listed_not_what_follows(tmp_path):
+def test_only_the_cause_is_listed_not_what_follows(tmp_path: Path) -> None:
     nodes = [
         node("Magic", "x", ["m"], domain="my.own", name="magic"),
         node("Relu", "m", ["a"]),
@@ -197,7 +210,7 @@ def test_only_the_cause_is_listed_not_what_follows(tmp_path):
     assert [resolution.shapes[name] for name in "mabc"] == [None] * 4
 
 
-def test_an_operator_without_a_function_of_its_own_asks_onnx(tmp_path):
+def test_an_operator_without_a_function_of_its_own_asks_onnx(tmp_path: Path) -> None:
     model = build(
         [node("StringNormalizer", "c", ["s"]), node("Col2Im", "x size block", ["y"])],
         {"x": [1, 8, 25]},

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -22,19 +24,28 @@ TRUTH = np.array([[True, False, True], [False, False, True]])
 CUBE = np.arange(24, dtype=I64).reshape(2, 3, 4)
 
 
-class Case(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Case:
     op_type: str
-    values: tuple
+    values: tuple[np.ndarray, ...]
     opset: int
     count: int
-    attributes: dict
+    attributes: dict[str, Any]
+    label: str
 
 
-def case(op_type, *values, opset=17, count=1, label="", **attributes):
-    return pytest.param(Case(op_type, values, opset, count, attributes), id=label or op_type)
+def case(
+    op_type: str,
+    *values: np.ndarray,
+    opset: int = 17,
+    count: int = 1,
+    label: str = "",
+    **attributes: Any,
+) -> Case:
+    return Case(op_type, values, opset, count, attributes, label or op_type)
 
 
-def ints(*numbers):
+def ints(*numbers: int) -> np.ndarray:
     return np.array(numbers, I64)
 
 
@@ -157,8 +168,8 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_folding_equals_onnxruntime(case, tmp_path):
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.label)
+def test_folding_equals_onnxruntime(case: Case, tmp_path: Path) -> None:
     constants = {f"c{index}": value for index, value in enumerate(case.values)}
     outputs = [f"y{index}" for index in range(case.count)]
     model = build(
@@ -180,8 +191,8 @@ def test_folding_equals_onnxruntime(case, tmp_path):
         assert not found.flags.writeable
 
 
-def test_every_folded_operator_has_a_case():
-    assert set(FOLDS) <= {parameters.values[0].op_type for parameters in CASES}
+def test_every_folded_operator_has_a_case() -> None:
+    assert set(FOLDS) <= {case.op_type for case in CASES}
 
 
 @pytest.mark.parametrize(
@@ -194,21 +205,25 @@ def test_every_folded_operator_has_a_case():
         ({"value_floats": [0.5, 2.0]}, np.array([0.5, 2.0], F32)),
     ],
 )
-def test_all_forms_of_constant(attributes, expected, tmp_path):
+def test_all_forms_of_constant(
+    attributes: dict[str, Any], expected: np.ndarray, tmp_path: Path
+) -> None:
     resolution = resolved(build([node("Constant", "", **attributes)]), tmp_path)
     assert resolution.values["y"].tolist() == expected.tolist()
     assert resolution.dtypes["y"] == expected.dtype
     assert resolution.shapes["y"] == expected.shape
 
 
-def test_opset_6_places_the_second_operand_by_axis(tmp_path):
+def test_opset_6_places_the_second_operand_by_axis(tmp_path: Path) -> None:
     operator = node("Add", "a b", axis=0, broadcast=1)
     constants = {"a": INTS, "b": ints(10, 20)}
     resolution = resolved(build([operator], constants=constants, opset=6), tmp_path)
     assert resolution.values["y"].tolist() == [[17, 3, 13], [19, 20, 25]]
 
 
-def test_division_by_zero_and_indices_out_of_range_are_constants_without_a_value(tmp_path):
+def test_division_by_zero_and_indices_out_of_range_are_constants_without_a_value(
+    tmp_path: Path,
+) -> None:
     nodes = [node("Div", "a zero", ["q"]), node("Gather", "a far", ["g"])]
     constants = {"a": ints(1, 2), "zero": ints(0, 1), "far": ints(5)}
     resolution = resolved(build(nodes, outputs=["q", "g"], constants=constants), tmp_path)
@@ -227,7 +242,9 @@ def test_division_by_zero_and_indices_out_of_range_are_constants_without_a_value
         (I64, 2**60, False),
     ],
 )
-def test_large_constants_are_known_as_such_but_not_made(dtype, size, folded, tmp_path):
+def test_large_constants_are_known_as_such_but_not_made(
+    dtype: type[np.generic], size: int, folded: bool, tmp_path: Path
+) -> None:
     fill = onnx.numpy_helper.from_array(np.array([1], dtype))
     model = build([node("ConstantOfShape", "shape", value=fill)], constants={"shape": ints(size)})
     resolution = resolved(model, tmp_path)
@@ -236,7 +253,7 @@ def test_large_constants_are_known_as_such_but_not_made(dtype, size, folded, tmp
     assert resolution.shapes["y"] == (size,)
 
 
-def test_folding_stops_when_it_has_made_enough(tmp_path):
+def test_folding_stops_when_it_has_made_enough(tmp_path: Path) -> None:
     count = 200
     nodes = [node("ConstantOfShape", "shape", [f"c{index}"]) for index in range(count)]
     outputs = [f"c{index}" for index in range(count)]
@@ -260,7 +277,7 @@ RANDOM = [
 
 
 @pytest.mark.parametrize("random", RANDOM, ids=lambda operator: operator.op_type)
-def test_random_numbers_are_no_constants(random, tmp_path):
+def test_random_numbers_are_no_constants(random: onnx.NodeProto, tmp_path: Path) -> None:
     constants = {"c": np.zeros(2, F32), "half": np.array(0.5, F32), "yes": np.array(True)}
     nodes = [random, node("Neg", "y", ["z"]), node("Shape", "z", ["s"])]
     resolution = resolved(build(nodes, outputs=["z", "s"], constants=constants), tmp_path)
@@ -270,7 +287,7 @@ def test_random_numbers_are_no_constants(random, tmp_path):
     assert resolution.values["s"].tolist() == [2]
 
 
-def test_what_depends_on_shapes_only_is_constant(tmp_path):
+def test_what_depends_on_shapes_only_is_constant(tmp_path: Path) -> None:
     nodes = [
         node("Relu", "x", ["r"]),
         node("Shape", "r", ["s"]),

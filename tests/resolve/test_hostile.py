@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import onnx
 import pytest
@@ -15,10 +18,10 @@ from scotoma.resolve.passes import HANDLERS
 
 F32 = np.float32
 W = {"w": np.zeros((2, 3, 3, 3), F32)}
-POOL = {"kernel_shape": [2, 2]}
+POOL: dict[str, Any] = {"kernel_shape": [2, 2]}
 
 
-def ints(*numbers):
+def ints(*numbers: int) -> np.ndarray:
     return np.array(numbers, np.int64)
 
 
@@ -51,7 +54,9 @@ def ints(*numbers):
     ],
     ids=lambda value: value.op_type if isinstance(value, onnx.NodeProto) else "",
 )  # fmt: skip
-def test_malformed_operators_are_unresolved(operator, reason, tmp_path):
+def test_malformed_operators_are_unresolved(
+    operator: onnx.NodeProto, reason: str | None, tmp_path: Path
+) -> None:
     constants = W | {"f": np.array([1, 1, -1, 1], F32), "one": np.zeros(2, F32)}
     model = build([operator], {"x": [1, 3, 8, 8]}, constants=constants)
     (found,) = resolved(model, tmp_path).unresolved
@@ -60,14 +65,14 @@ def test_malformed_operators_are_unresolved(operator, reason, tmp_path):
         assert found.reason == reason
 
 
-def test_a_zero_size_runs_until_a_window_refuses_it(tmp_path):
+def test_a_zero_size_runs_until_a_window_refuses_it(tmp_path: Path) -> None:
     nodes = [node("Relu", "x", ["r"]), node("Conv", "r w", ["c"]), node("Neg", "c")]
     resolution = resolved(build(nodes, {"x": [1, 3, 0, 8]}, constants=W), tmp_path)
     assert resolution.shapes["r"] == (1, 3, 0, 8)
     assert reasons(resolution) == [("Conv", "its window spans 3 cells, the input has 0", True)]
 
 
-def test_sizes_beyond_64_bits_are_plain_numbers(tmp_path):
+def test_sizes_beyond_64_bits_are_plain_numbers(tmp_path: Path) -> None:
     big = 2**62
     nodes = [
         node("Relu", "x", ["r"]),
@@ -88,7 +93,7 @@ def test_sizes_beyond_64_bits_are_plain_numbers(tmp_path):
     assert "z" not in resolution.values
 
 
-def test_absurd_targets_are_not_allocated(tmp_path):
+def test_absurd_targets_are_not_allocated(tmp_path: Path) -> None:
     nodes = [
         node("ConstantOfShape", "h", ["a"]),
         node("Expand", "one h", ["b"]),
@@ -110,7 +115,7 @@ def test_absurd_targets_are_not_allocated(tmp_path):
     assert set(names) <= resolution.constants
 
 
-def test_a_negative_computed_size_is_no_shape(tmp_path):
+def test_a_negative_computed_size_is_no_shape(tmp_path: Path) -> None:
     nodes = [node("RoiAlign", "x rois b", ["r"], output_height=-3), node("Relu", "r")]
     constants = {"rois": np.zeros((1, 4), F32), "b": ints(0)}
     resolution = resolved(build(nodes, {"x": [1, 3, 8, 8]}, constants=constants), tmp_path)
@@ -119,7 +124,7 @@ def test_a_negative_computed_size_is_no_shape(tmp_path):
 
 
 @pytest.mark.parametrize("opset", [1, 6, 22, 23, 24, 10_000])
-def test_any_opset_is_read_by_the_newest_known_meaning(opset, tmp_path):
+def test_any_opset_is_read_by_the_newest_known_meaning(opset: int, tmp_path: Path) -> None:
     nodes = [node("Relu", "x", ["r"]), node("Conv", "r w", ["c"]),
              node("AveragePool", "c", ["y"], ceil_mode=1, strides=[3, 3], **POOL)]  # fmt: skip
     resolution = resolved(build(nodes, {"x": [1, 3, 9, 9]}, constants=W, opset=opset), tmp_path)
@@ -129,13 +134,13 @@ def test_any_opset_is_read_by_the_newest_known_meaning(opset, tmp_path):
     assert window[0].ceil_mode == (opset >= 10)
 
 
-def test_a_model_that_imports_no_opset_is_read_as_the_newest(tmp_path):
+def test_a_model_that_imports_no_opset_is_read_as_the_newest(tmp_path: Path) -> None:
     model = build([node("Unsqueeze", "x a")], {"x": [1, 3]}, constants={"a": ints(0)})
     del model.opset_import[:]
     assert resolved(model, tmp_path).shapes["y"] == (1, 1, 3)
 
 
-def test_missing_external_data_leaves_a_constant_without_value(tmp_path):
+def test_missing_external_data_leaves_a_constant_without_value(tmp_path: Path) -> None:
     tensor = onnx.TensorProto(name="s", data_type=onnx.TensorProto.INT64, dims=[2])
     tensor.data_location = onnx.TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value="not_there.bin")
@@ -178,7 +183,7 @@ CONSTANTS = {
 
 
 @st.composite
-def models(draw):
+def models(draw: st.DrawFn) -> onnx.ModelProto:
     domain, op_type = draw(st.sampled_from(sorted(HANDLERS)))
     inputs = draw(st.lists(st.sampled_from(TENSORS), max_size=6))
     outputs = [f"y{index}" for index in range(draw(st.integers(0, 3)))]
@@ -198,7 +203,9 @@ def models(draw):
 
 @settings(max_examples=600, deadline=None)
 @given(models())
-def test_no_operator_can_be_written_that_breaks_the_pass(tmp_path_factory, model):
+def test_no_operator_can_be_written_that_breaks_the_pass(
+    tmp_path_factory: pytest.TempPathFactory, model: onnx.ModelProto
+) -> None:
     path = tmp_path_factory.getbasetemp() / "hostile.onnx"
     path.write_bytes(model.SerializeToString())
     resolution = resolve(load_model(str(path)))
@@ -207,6 +214,6 @@ def test_no_operator_can_be_written_that_breaks_the_pass(tmp_path_factory, model
         assert resolution.shapes[name] == value.shape
         assert resolution.dtypes[name] == value.dtype
     for shape in resolution.shapes.values():
-        assert shape is None or all(isinstance(size, int) and size >= 0 for size in shape)
+        assert shape is None or all(type(size) is int and size >= 0 for size in shape)
     for windows in resolution.windows.values():
         assert all(window.size_out > 0 for window in windows)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -21,23 +24,25 @@ TYPES = {"float32": FLOAT, "uint8": onnx.TensorProto.UINT8, "int8": onnx.TensorP
 MICROSOFT = ("com.microsoft", 1)
 
 
-def ints(*numbers):
+def ints(*numbers: int) -> np.ndarray:
     return np.array(numbers, np.int64)
 
 
-def image(*shape, dtype="float32"):
+def image(*shape: int, dtype: str = "float32") -> np.ndarray:
     return np.linspace(0, 5, int(np.prod(shape))).reshape(shape).astype(dtype)
 
 
-class Case(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Case:
     op_type: str
     data: np.ndarray
-    constants: list
-    attributes: dict
+    constants: list[np.ndarray | None]
+    attributes: dict[str, Any]
+    label: str
     opset: int = 17
     count: int = 1
 
-    def model(self):
+    def model(self) -> onnx.ModelProto:
         names = ["" if value is None else f"c{i}" for i, value in enumerate(self.constants)]
         stored = {f"c{i}": c for i, c in enumerate(self.constants) if c is not None}
         outputs = [f"y{index}" for index in range(self.count)]
@@ -52,15 +57,23 @@ class Case(NamedTuple):
         )
 
 
-def case(op_type, data, constants=(), *, label="", opset=17, count=1, **attributes):
-    found = Case(op_type, data, list(constants), attributes, opset, count)
-    return pytest.param(found, id=label or op_type)
+def case(
+    op_type: str,
+    data: np.ndarray,
+    constants: Sequence[np.ndarray | None] = (),
+    *,
+    label: str = "",
+    opset: int = 17,
+    count: int = 1,
+    **attributes: Any,
+) -> Case:
+    return Case(op_type, data, list(constants), attributes, label or op_type, opset, count)
 
 
 SCALE, ZERO = np.array(0.1, F32), np.array(3, np.uint8)
 IMAGE = image(2, 4, 5, 6)
 BYTES = image(1, 8, 6, 6, dtype="uint8")
-MS = {"domain": "com.microsoft"}
+MS: dict[str, Any] = {"domain": "com.microsoft"}
 CASES = [
     case("Conv", IMAGE, [image(6, 2, 3, 3), image(6)], group=2, strides=[2, 1], pads=[1, 0, 1, 2]),
     case("Conv", image(1, 2, 9), [image(3, 2, 4)], auto_pad="SAME_LOWER", label="Conv-1d"),
@@ -178,8 +191,8 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_shape_and_type_equal_onnxruntime(case, tmp_path):
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.label)
+def test_shape_and_type_equal_onnxruntime(case: Case, tmp_path: Path) -> None:
     resolution = resolved(case.model(), tmp_path)
     expected = run(case.model(), {"x": case.data})
     names = [f"y{index}" for index in range(case.count)]
@@ -188,10 +201,15 @@ def test_shape_and_type_equal_onnxruntime(case, tmp_path):
     assert [resolution.dtypes.get(name) for name in names] == [y.dtype for y in expected]
 
 
-def refused(op_type, data, constants, attributes, words):
+def refused(
+    op_type: str,
+    data: np.ndarray,
+    constants: list[np.ndarray | None],
+    attributes: dict[str, Any],
+    words: str,
+) -> tuple[Case, str]:
     count = 2 if op_type in {"Split", "TopK"} else 1
-    found = Case(op_type, data, constants, attributes, count=count)
-    return pytest.param(found, words, id=words)
+    return Case(op_type, data, constants, attributes, words, count=count), words
 
 
 REFUSED = [
@@ -218,8 +236,10 @@ REFUSED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("case", "words"), REFUSED)
-def test_what_onnxruntime_refuses_is_refused_in_words(case, words, tmp_path):
+@pytest.mark.parametrize(("case", "words"), REFUSED, ids=[words for _, words in REFUSED])
+def test_what_onnxruntime_refuses_is_refused_in_words(
+    case: Case, words: str, tmp_path: Path
+) -> None:
     resolution = resolved(case.model(), tmp_path)
     with pytest.raises((ort.Fail, ort.InvalidArgument, ort.RuntimeException, ort.InvalidGraph)):
         run(case.model(), {"x": case.data})
@@ -232,7 +252,7 @@ def test_what_onnxruntime_refuses_is_refused_in_words(case, words, tmp_path):
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(1, 400), st.floats(0.0625, 6, width=32))
-def test_scaled_sizes_equal_onnxruntime(size, scale):
+def test_scaled_sizes_equal_onnxruntime(size: int, scale: float) -> None:
     assume(int(np.float32(size) * np.float32(scale)) > 0)
     scales = np.array([1, 1, scale], F32)
     model = build(
@@ -250,7 +270,9 @@ def test_scaled_sizes_equal_onnxruntime(size, scale):
     st.tuples(st.integers(1, 60), st.integers(1, 60)),
     st.sampled_from(["not_larger", "not_smaller", "stretch"]),
 )
-def test_sizes_under_an_aspect_ratio_policy_equal_onnxruntime(sizes, wanted, policy):
+def test_sizes_under_an_aspect_ratio_policy_equal_onnxruntime(
+    sizes: tuple[int, int], wanted: tuple[int, int], policy: str
+) -> None:
     shape = (1, 1, *sizes)
     found = sized(shape, wanted, (2, 3), policy)
     assume(min(found) > 0)
@@ -273,7 +295,7 @@ def test_sizes_under_an_aspect_ratio_policy_equal_onnxruntime(sizes, wanted, pol
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.integers(0, 4), max_size=4), st.lists(st.integers(0, 4), max_size=4))
-def test_broadcasting_equals_numpy(left, right):
+def test_broadcasting_equals_numpy(left: list[int], right: list[int]) -> None:
     try:
         expected = np.broadcast_shapes(tuple(left), tuple(right))
     except ValueError:
@@ -295,11 +317,13 @@ def test_broadcasting_equals_numpy(left, right):
         ((2**40, 2**40), (-1, 2), True, (2**79, 2)),
     ],
 )
-def test_reshape_targets(shape, wanted, keep, expected):
+def test_reshape_targets(
+    shape: tuple[int, ...], wanted: tuple[int, ...], keep: bool, expected: tuple[int, ...]
+) -> None:
     assert reshaped(shape, wanted, keep=keep) == expected
 
 
 @pytest.mark.parametrize("wanted", [(-1, -1), (-2, 3), (5,), (0, 0, 0, 0), (-1, 2, 0, 0)])
-def test_reshape_targets_that_do_not_work(wanted):
+def test_reshape_targets_that_do_not_work(wanted: tuple[int, ...]) -> None:
     with pytest.raises(RefusedError):
         reshaped((2, 3, 0), wanted)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+import onnx
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -19,7 +23,7 @@ SMALL = st.integers(1, 4)
 PADS = st.tuples(st.integers(0, 3), st.integers(0, 3))
 
 
-def taps(window):
+def taps(window: Window) -> list[list[int]]:
     """Return, per output, the indices of the input that its taps read; padding is left out."""
     return [
         [
@@ -32,8 +36,8 @@ def taps(window):
     ]
 
 
-def attributes(slide):
-    found = {"strides": [slide.stride], "dilations": [slide.dilation]}
+def attributes(slide: Slide) -> dict[str, Any]:
+    found: dict[str, Any] = {"strides": [slide.stride], "dilations": [slide.dilation]}
     if slide.auto_pad == "NOTSET":
         found["pads"] = list(slide.pads)
     else:
@@ -42,7 +46,7 @@ def attributes(slide):
 
 
 @st.composite
-def slides(draw, automatic=True):
+def slides(draw: st.DrawFn, automatic: bool = True) -> Slide:
     auto_pad = "NOTSET"
     if automatic and draw(st.booleans()):
         auto_pad = draw(st.sampled_from(["VALID", "SAME_UPPER", "SAME_LOWER"]))
@@ -50,7 +54,7 @@ def slides(draw, automatic=True):
     return Slide(draw(SMALL), draw(st.integers(1, 5)), dilation, draw(PADS), auto_pad)
 
 
-def run_conv(size, slide):
+def run_conv(size: int, slide: Slide) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     weight = 3.0 ** np.arange(slide.kernel)
     model = build(
         [node("Conv", "x w", **attributes(slide))],
@@ -63,7 +67,7 @@ def run_conv(size, slide):
 
 @settings(max_examples=250, deadline=None)
 @given(st.integers(1, 12), slides())
-def test_convolutions_read_the_same_cells_as_in_onnxruntime(size, slide):
+def test_convolutions_read_the_same_cells_as_in_onnxruntime(size: int, slide: Slide) -> None:
     # onnxruntime refuses dilation under SAME_*; there the specification holds.
     assume(not (slide.auto_pad.startswith("SAME") and slide.dilation > 1))
     try:
@@ -85,7 +89,9 @@ def test_convolutions_read_the_same_cells_as_in_onnxruntime(size, slide):
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 20), SMALL, st.integers(1, 5), st.integers(2, 3), SAME)
-def test_dilated_same_convolutions_follow_the_specification(size, kernel, stride, dilation, same):
+def test_dilated_same_convolutions_follow_the_specification(
+    size: int, kernel: int, stride: int, dilation: int, same: str
+) -> None:
     window = conv_window(size, Slide(kernel, stride, dilation, auto_pad=same))
     assert window.size_out == -(-size // stride)
     total = max(0, (window.size_out - 1) * stride + window.extent - size)
@@ -94,7 +100,9 @@ def test_dilated_same_convolutions_follow_the_specification(size, kernel, stride
     assert (window.pad_begin, window.pad_end) == pads
 
 
-def pool_model(op_type, size, slide, opset, *, ceil_mode, include=False):
+def pool_model(
+    op_type: str, size: int, slide: Slide, opset: int, *, ceil_mode: bool, include: bool = False
+) -> onnx.ModelProto:
     extra = attributes(slide)
     extra["kernel_shape"] = [slide.kernel]
     if opset < (19 if op_type == "AveragePool" else 18 if op_type == "LpPool" else 10):
@@ -118,7 +126,9 @@ DILATION = {"MaxPool": 10, "AveragePool": 19, "LpPool": 18}
     slides(),
     st.booleans(),
 )
-def test_pools_read_the_same_cells_as_in_onnxruntime(op_type, opset, size, slide, ceil):
+def test_pools_read_the_same_cells_as_in_onnxruntime(
+    op_type: str, opset: int, size: int, slide: Slide, ceil: bool
+) -> None:
     assume(all(pad < slide.kernel for pad in slide.pads))  # onnxruntime refuses them
     ceil = ceil and opset >= CEIL[op_type]
     if opset < DILATION[op_type]:
@@ -150,7 +160,7 @@ def test_pools_read_the_same_cells_as_in_onnxruntime(op_type, opset, size, slide
         assert value == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_stride_beyond_the_kernel_crops_average_pools_since_opset_19():
+def test_a_stride_beyond_the_kernel_crops_average_pools_since_opset_19() -> None:
     slide = Slide(1, 4, auto_pad="SAME_UPPER")
     window = pool_window(8, slide, Pooling(crops=True))
     assert (window.pad_begin, window.pad_end, taps(window)) == (-1, -2, [[1], [5]])
@@ -166,7 +176,9 @@ def test_a_stride_beyond_the_kernel_crops_average_pools_since_opset_19():
     st.integers(0, 2),
     st.one_of(st.none(), st.integers(1, 20)),
 )
-def test_transposed_convolutions_write_the_same_cells_as_in_onnxruntime(size, slide, extra, asked):
+def test_transposed_convolutions_write_the_same_cells_as_in_onnxruntime(
+    size: int, slide: Slide, extra: int, asked: int | None
+) -> None:
     assume(extra < slide.stride)  # onnxruntime refuses more
     if asked is not None:
         slide = Slide(slide.kernel, slide.stride, slide.dilation, (0, 0), slide.auto_pad)
@@ -209,13 +221,13 @@ def test_transposed_convolutions_write_the_same_cells_as_in_onnxruntime(size, sl
     ],
 )
 def test_ceil_mode_drops_the_window_that_starts_in_the_end_padding(
-    size, slide, strict, size_out, phantom
-):
+    size: int, slide: Slide, strict: bool, size_out: int, phantom: bool
+) -> None:
     window = pool_window(size, slide, Pooling(ceil_mode=True, ignores_phantom=strict))
     assert (window.size_out, window.phantom, window.ceil_mode) == (size_out, phantom, True)
 
 
-def test_a_window_carries_everything_that_was_declared():
+def test_a_window_carries_everything_that_was_declared() -> None:
     slide = Slide(3, 2, 2, auto_pad="SAME_LOWER")
     assert conv_window(9, slide) == Window(3, 2, 2, 2, 2, 9, 5, auto_pad="SAME_LOWER")
     assert pool_window(9, Slide(3, 2, 1, (1, 0)), Pooling(count_include_pad=True)) == Window(
@@ -238,12 +250,13 @@ def test_a_window_carries_everything_that_was_declared():
         Slide(3, auto_pad="SAME"),
     ],
 )
-def test_numbers_that_make_no_window_are_unknown(slide):
-    for attempt in (
+def test_numbers_that_make_no_window_are_unknown(slide: Slide) -> None:
+    attempts: tuple[Callable[[], Window], ...] = (
         lambda: conv_window(8, slide),
         lambda: pool_window(8, slide, Pooling()),
         lambda: transposed_window(8, slide),
-    ):
+    )
+    for attempt in attempts:
         with pytest.raises(UnknownError):
             attempt()
 
@@ -256,7 +269,9 @@ def test_numbers_that_make_no_window_are_unknown(slide):
         (0, Slide(1), "its window spans 1 cells, the input has 0"),
     ],
 )
-def test_a_window_larger_than_its_input_is_refused_in_words(size, slide, words):
+def test_a_window_larger_than_its_input_is_refused_in_words(
+    size: int, slide: Slide, words: str
+) -> None:
     with pytest.raises(RefusedError, match=words):
         conv_window(size, slide)
     with pytest.raises(RefusedError, match=words):

@@ -59,7 +59,7 @@ class Twins:
             for i, net in enumerate((self.net, self.counting, self.walking))
         )
 
-    def divided(self, tensor: str, divisor: float) -> str:
+    def divided(self, tensor: str, divisor: float | np.integer) -> str:
         return self.walking.add("Mul", tensor, self.walking.constant(1 / divisor))
 
     def step(self) -> None:
@@ -98,7 +98,7 @@ def long_conv(t: Twins, tensor: Any) -> Any:
     """A kernel long enough to be summed by differences."""
     channels = t.net.shape(tensor[0])[1]
     kernel = [1] * (t.rank - 1) + [25 + t.pick([0, 3])]
-    attributes = {
+    attributes: dict[str, Any] = {
         "strides": [1] * (t.rank - 1) + [t.pick([1, 2])],
         "pads": [0] * (t.rank - 1) + [t.pick([12, 20])] + [0] * (t.rank - 1) + [t.pick([12, 24])],
     }
@@ -112,7 +112,7 @@ def long_conv(t: Twins, tensor: Any) -> Any:
 def transposed(t: Twins, tensor: Any) -> Any:
     channels = t.net.shape(tensor[0])[1]
     kernel = t.numbers(1, 4)
-    attributes = {
+    attributes: dict[str, Any] = {
         "strides": t.numbers(1, 3), "dilations": t.numbers(1, 2),
         "pads": t.numbers(0, 2, 2 * t.rank), "output_padding": t.numbers(0, 1),
     }  # fmt: skip
