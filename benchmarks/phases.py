@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import time
 
+from scotoma.cli import GARBAGE
 from scotoma.facts import Facts
 from scotoma.load import load_model
 from scotoma.registry import load_rules
@@ -45,6 +47,7 @@ def once(path: str, rules: tuple[Rule, ...]) -> dict[str, float]:
 
 def main(path: str) -> None:
     """Run until the time is up."""
+    gc.set_threshold(GARBAGE, 10, 10)  # as the command line does
     rules = load_rules().select()
     begin = time.perf_counter()
     runs: list[dict[str, float]] = []

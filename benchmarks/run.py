@@ -24,6 +24,8 @@ from statistics import median
 HERE = Path(__file__).resolve().parent
 SOURCES = HERE.parent / "src"
 MIB = 1 << 20
+SHOWN = 2000
+"""Last characters of the output of a command that failed."""
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 IMPORTS = "imports"
@@ -73,18 +75,18 @@ def run_once(case: Case, environment: Environment) -> Run:
         If it ends with a status that is not one of the case's: what it did then is not comparable.
     """
     command = [sys.executable, *case.arguments]
-    with tempfile.TemporaryFile() as errors:
+    with tempfile.TemporaryFile() as output:
         start = time.perf_counter()
-        process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=errors, env=environment
-        )
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode not in case.statuses:
-            errors.seek(0)
-            text = errors.read().decode(errors="replace")
-            sys.exit(f"{case.what} of {case.model} ended with {process.returncode}:\n{text}")
+            output.seek(0)
+            text = output.read().decode(errors="replace")
+            sys.exit(
+                f"{case.what} of {case.model} ended with {process.returncode}:\n{text[-SHOWN:]}"
+            )
     return Run(seconds, usage.ru_maxrss * MAXRSS_UNIT / MIB)
 
 

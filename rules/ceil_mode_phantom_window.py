@@ -39,7 +39,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from scotoma.ceil_mode import Conflict, ceil_pools, conflicts, counted, letter_size, overhang
+from scotoma.ceil_mode import (
+    Conflict,
+    conflicts,
+    counted,
+    disputed_pools,
+    is_phantom,
+    letter_size,
+    overhang,
+)
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta
 
@@ -47,8 +55,6 @@ if TYPE_CHECKING:
     from scotoma.facts import Facts
     from scotoma.load.model import Operator
     from scotoma.resolve.window import Window
-
-FIRST_CLEAR_OPSET = 22
 
 
 class CeilModePhantomWindow(Rule):
@@ -69,12 +75,10 @@ class CeilModePhantomWindow(Rule):
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield every pool with such a window, as an error where a runtime refuses the model."""
         pools: list[tuple[Operator, tuple[Window, ...]]] = []
-        for operator, windows in ceil_pools(facts):
-            if operator.domain or (operator.version or 0) >= FIRST_CLEAR_OPSET:
-                continue
+        for operator, windows in disputed_pools(facts):
             if windows is None:
                 yield self.undecided("the size of its input is not known", operator)
-            elif any(w.phantom and not w.auto_pad.startswith("SAME") for w in windows):
+            elif any(map(is_phantom, windows)):
                 pools.append((operator, windows))
         refused = conflicts(facts) if pools else {}
         for operator, windows in pools:

@@ -24,50 +24,16 @@ https://arxiv.org/abs/2010.02178 (Mind the Pad: CNNs can develop blind spots)
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta
+from scotoma.strided import Strided, even_at, strided_layers
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from scotoma.facts import Facts
-    from scotoma.load.model import Operator
-    from scotoma.resolve.window import Window
-
-
-@dataclass(frozen=True, slots=True)
-class Strided:
-    """A strided layer on the image's path, its explicit padding included."""
-
-    operator: Operator
-    label: int
-    window: Window
-    size: int
-    """Cells of its input, before an explicit Pad."""
-    begin: int
-    end: int
-    """Padding before the first cell and after the last, a Pad in front of it included."""
-
-    @property
-    def read_at_end(self) -> int:
-        """Padding that is read at the end; negative where real cells are left over."""
-        return int(self.read_at(np.array(self.size)))
-
-    def read_at(self, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the padding that is read at the end for other sizes of the input."""
-        stride = self.window.stride
-        room = sizes + self.begin + self.end - self.window.extent
-        left = room % stride
-        if self.window.ceil_mode and self.begin + self.end > 0:
-            # The extra window of ceil mode reads the rest, unless it starts in the end padding.
-            extra = (left > 0) & ((room // stride + 1) * stride < sizes + self.begin)
-            left = np.where(extra, 0, left)
-        return self.end - left
 
 
 class UnevenPadding(Rule):
@@ -81,7 +47,7 @@ class UnevenPadding(Rule):
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one note with every layer."""
         layers = strided_layers(facts)
-        uneven = [s for s in layers if s.begin + s.end > 0 and s.begin != s.read_at_end]
+        uneven = [s for s in layers if s.begin + s.end > 0 and s.uneven]
         names = list(dict.fromkeys(s.operator.name for s in uneven))
         if not names:
             return
@@ -131,47 +97,15 @@ def sides(axes: list[Strided]) -> str:
     return "reads " + ", ".join(f"{text} on axis {label}" for text, label in said.items())
 
 
-def strided_layers(facts: Facts) -> list[Strided]:
-    """Return the strided windows on the image's local path, per axis of the image."""
-    found = []
-    for operator in facts.operators:
-        windows = facts.windows(operator)
-        if not windows or not facts.is_local(operator) or len(windows) != _rank(facts):
-            continue
-        for label, window in enumerate(windows):
-            if window.stride > 1 and not window.transposed:
-                begin, end = window.pad_begin, window.pad_end
-                before, after = facts.padding_in_front(operator.inputs[0], label)
-                size = window.size_in - before - after
-                found.append(Strided(operator, label, window, size, begin + before, end + after))
-    return found
-
-
 def even_sizes(facts: Facts, layers: list[Strided], label: int, size: int) -> list[int]:
     """Return the input sizes nearby at which no strided layer along an axis is uneven."""
     reach = 4 * int(np.prod([s.window.stride for s in _deepest(layers)], dtype=object))
     low = max(1, size - min(reach, 512))
     candidates = np.arange(low, size + min(reach, 512) + 1)
-    sizes = facts.sizes_at(label, candidates)
-    even = np.ones(len(candidates), bool)
-    for s in layers:
-        before: NDArray[np.int64] | None = sizes.get(s.operator.inputs[0])
-        if before is None:
-            return []
-        if s.window.auto_pad.startswith("SAME"):
-            total = (-(-before // s.window.stride) - 1) * s.window.stride + s.window.extent - before
-            even &= total % 2 == 0
-            continue
-        inner = before - (s.window.size_in - s.size)
-        fits = inner + s.begin + s.end >= s.window.extent
-        even &= fits & (s.read_at(inner) == s.begin)
-    return [int(v) for v in candidates[even]]
+    even = even_at(layers, facts.sizes_at(label, candidates), len(candidates))
+    return [] if even is None else [int(v) for v in candidates[even]]
 
 
 def _deepest(layers: list[Strided]) -> list[Strided]:
     """Return the layers without parallel ones: as many as there are distinct input sizes."""
     return list({s.size: s for s in layers}.values())
-
-
-def _rank(facts: Facts) -> int:
-    return facts.geometry.rank if facts.geometry is not None else 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 import onnxruntime as ort
+from hypothesis import HealthCheck, settings
 from onnx import helper, numpy_helper
 
 from scotoma.load import load_model
@@ -25,8 +26,20 @@ if TYPE_CHECKING:
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "models"
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
-EXAMPLES = int(os.environ.get("SCOTOMA_EXAMPLES", "0"))
-"""Overrides how many random examples every property test looks at; 0: its own small number."""
+
+
+def examples(count: int) -> settings:
+    """Return the settings of a property test: always the same examples.
+
+    The environment variable SCOTOMA_EXAMPLES makes it look at that many, new ones every time.
+    """
+    wanted = os.environ.get("SCOTOMA_EXAMPLES")
+    return settings(
+        deadline=None,
+        derandomize=wanted is None,
+        max_examples=count if wanted is None else int(wanted),
+        suppress_health_check=list(HealthCheck),
+    )
 
 
 class RefusedError(Exception):

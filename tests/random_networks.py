@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from hypothesis import strategies as st
-from onnx import helper
-
 from networks import Network, RefusedError
+from onnx import helper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,6 +38,10 @@ class Author:
         self.pool = ["x"]
         self.exact = True
         """False once an operator was drawn of which Scotoma says more than is read."""
+        self.exactly: set[str] = {"x"}
+        """Tensors made before that."""
+        self.placeless = False
+        """Some axis lost its places: what pads or picks along it is told by its share only."""
         self.bounded = False
         """A normalisation was drawn: a probe behind it need not become the largest of a window."""
 
@@ -93,7 +96,10 @@ class Author:
         tensor = self.pick(self.pool[-3:])
         channels = self.channels[tensor]
         try:
+            if self.placeless and name in PICKING:
+                self.exact = False
             result, after = OPERATORS[name](self, tensor, channels)
+            self.placeless |= name in MIXING
         except RefusedError:
             result = ""
         value = self.net.values.get(result)
@@ -108,6 +114,8 @@ class Author:
             del self.net.nodes[nodes:]
             return
         self.channels[result] = after
+        if self.exact:
+            self.exactly.add(result)
         if result not in self.pool:
             self.pool.append(result)
 
@@ -128,7 +136,7 @@ class Author:
         return self.net.constant(rng.uniform(0.5, 1, shape))
 
     def normalised(
-        self, tensor: str, axes: Sequence[int], op_type: str, *inputs: str, **attributes: object
+        self, tensor: str, axes: Sequence[int], op_type: str, *inputs: str, **attributes: Any
     ) -> str:
         """Append a normalisation, every place scaled by its own amount before and after.
 
@@ -191,15 +199,16 @@ def pool(a: Author, tensor: str, channels: str) -> Result:
     op_type = a.largest("MaxPool", "AveragePool", "LpPool")
     attributes = _window(a, "pool") | {"ceil_mode": a.number(0, 1)}
     # onnxruntime pools once where the window is a little too large for the input; nobody else does.
-    for axis, size in enumerate(a.net.shape(tensor)[2:]):
+    for axis, cells in enumerate(a.net.shape(tensor)[2:]):
         kernel, stride = attributes["kernel_shape"][axis], attributes["strides"][axis]
+        size = cells
         if "pads" in attributes:
             size += attributes["pads"][axis] + attributes["pads"][a.rank + axis]
         elif attributes["auto_pad"] != "VALID":
-            same = (-(-size // stride) - 1) * stride + kernel
-            if same < size and attributes["ceil_mode"]:
+            same = (-(-cells // stride) - 1) * stride + kernel
+            if same < cells and attributes["ceil_mode"]:
                 raise RefusedError("negative padding under ceil_mode crops in some pools only")
-            size = max(size, same)
+            size = max(cells, same)
         if size < (kernel - 1) * attributes["dilations"][axis] + 1:
             raise RefusedError("the window does not fit")
     if op_type == "AveragePool":
@@ -507,6 +516,12 @@ OPERATORS: dict[str, Callable[[Author, str, str], Result]] = {
     "reduce": reduce, "gate": gate, "normalise": normalise, "repeat": repeat,
 }  # fmt: skip
 
+MIXING = {"attention", "reduce", "repeat"}
+PICKING = {
+    "conv", "conv again", "conv once more", "pool", "pool again", "conv_transpose", "pad",
+    "slice", "split", "gather", "resize", "windows", "channels_last", "space_to_depth",
+}  # fmt: skip
+
 SHAPES = st.sampled_from(
     [(1, 1, 9, 8), (1, 2, 8, 12), (1, 3, 6, 6), (1, 2, 17), (1, 1, 24), (1, 2, 4, 5, 6)]
 )
@@ -514,8 +529,14 @@ SHAPES = st.sampled_from(
 
 @st.composite
 def networks(draw: Callable[[st.SearchStrategy[Any]], Any], most: int = 7) -> Author:
-    """Draw a network."""
+    """Draw a network; its last tensor is one cell of the one before."""
     author = Author(draw, draw(SHAPES))
     for _ in range(draw(st.integers(1, most))):
         author.step()
+    last = author.pool[-1]
+    axes = range(2, author.rank + 2)
+    cell = [author.number(0, author.net.shape(last)[axis] - 1) for axis in axes]
+    author.pool.append(author.net.cell(last, cell, axes))
+    if author.exact and not author.placeless:
+        author.exactly.add(author.pool[-1])
     return author

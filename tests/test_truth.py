@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-
 from networks import SHARED, geometry
+
 from scotoma.sweep import dead_pixels
 
 if TYPE_CHECKING:

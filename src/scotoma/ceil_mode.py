@@ -14,7 +14,11 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from scotoma.facts import Facts
     from scotoma.load.model import Operator
     from scotoma.resolve.window import Window
@@ -23,6 +27,8 @@ Shape = tuple[int, ...]
 
 AXES = {1: ("cell",), 2: ("row", "column"), 3: ("slice", "row", "column")}
 """What one cell along each spatial axis is called, by the number of axes."""
+FIRST_CLEAR_OPSET = 22
+"""From this opset on, no window of a pool starts in the end padding."""
 _SINCE = {"MaxPool": 10, "AveragePool": 10, "LpPool": 18}
 """First opset of each standard pool that knows ``ceil_mode``."""
 _CONTRIBUTED = frozenset({"QLinearAveragePool", "NhwcMaxPool", "MaxPool", "AveragePool"})
@@ -64,6 +70,35 @@ def ceil_pools(facts: Facts) -> Iterator[tuple[Operator, tuple[Window, ...] | No
     for operator in facts.operators:
         if has_ceil_mode(operator):
             yield operator, facts.windows(operator)
+
+
+def disputed_pools(facts: Facts) -> Iterator[tuple[Operator, tuple[Window, ...] | None]]:
+    """Yield the pools in ceil mode of an opset that has phantom windows, as `ceil_pools` does."""
+    for operator, windows in ceil_pools(facts):
+        if not operator.domain and (operator.version or 0) < FIRST_CLEAR_OPSET:
+            yield operator, windows
+
+
+def is_phantom(window: Window) -> bool:
+    """Tell whether the last window of a disputed pool starts wholly in the end padding."""
+    return window.phantom and not window.auto_pad.startswith("SAME")
+
+
+def phantom_at(window: Window, sizes: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return `is_phantom` for other sizes of the pool's input.
+
+    Examples
+    --------
+    >>> from scotoma.resolve.window import Window
+    >>> pool = Window(2, 2, 1, 1, 1, 4, 3, ceil_mode=True)
+    >>> phantom_at(pool, np.array([4, 5, 6, 7])).tolist()
+    [False, True, False, True]
+    """
+    if window.auto_pad.startswith("SAME") or not window.ceil_mode:
+        return np.zeros(len(sizes), bool)
+    room = sizes + window.pad_begin + window.pad_end - window.extent
+    starts = (room // window.stride + 1) * window.stride
+    return (room % window.stride > 0) & (starts >= sizes + window.pad_begin)
 
 
 def counted(numbers: tuple[int, ...]) -> str:

@@ -136,7 +136,7 @@ def _stays(scope: Scope, operator: Operator) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Trail:
+class Trail:
     """A tensor made of random numbers alone."""
 
     tensor: str
@@ -151,7 +151,7 @@ class _Trail:
 
 def _taken_apart(scope: Scope, source: Operator) -> Dropout | None:
     """Follow random numbers through a comparison to a product with an activation."""
-    trails = [_start(scope, source)]
+    trails = [start(scope, source)]
     seen = {trails[0].tensor}
     steps = 0
     while trails and steps < MOST_STEPS:
@@ -167,28 +167,29 @@ def _taken_apart(scope: Scope, source: Operator) -> Dropout | None:
                 ratio = None if keep is None else _part(1 - keep)
                 unit = _unit(scope, consumer, trail.tensor)
                 return Dropout(source, ratio, consumer, unit=unit, stays="nothing removes it")
-            after = _follow(scope, consumer, trail)
+            after = follow(scope, consumer, trail)
             if after is not None and after.tensor not in seen:
                 seen.add(after.tensor)
                 trails.append(after)
     return None
 
 
-def _start(scope: Scope, source: Operator) -> _Trail:
+def start(scope: Scope, source: Operator) -> Trail:
+    """Return the numbers of a source in `SOURCES`, with an empty name where the input decides."""
     if source.op_type == "Bernoulli":
         probability = _input(source, 0)
         if scope.varies(probability):  # a sample that the input decides on, no dropout
-            return _Trail("", None, None)
-        return _Trail(
+            return Trail("", None, None)
+        return Trail(
             source.outputs[0], None, None, mask=True, keep=_part(scope.number(probability))
         )
     low, high = source.attributes.get("low", 0.0), source.attributes.get("high", 1.0)
     if isinstance(low, int | float) and isinstance(high, int | float) and low < high < inf:
-        return _Trail(source.outputs[0], float(low), float(high))
-    return _Trail(source.outputs[0], None, None)
+        return Trail(source.outputs[0], float(low), float(high))
+    return Trail(source.outputs[0], None, None)
 
 
-def _gates(scope: Scope, operator: Operator, trail: _Trail) -> bool:
+def _gates(scope: Scope, operator: Operator, trail: Trail) -> bool:
     """Tell whether an operator switches an activation on and off by a mask."""
     if not trail.mask:
         return False
@@ -199,7 +200,7 @@ def _gates(scope: Scope, operator: Operator, trail: _Trail) -> bool:
     return operator.op_type == "Where" and _input(operator, 0) == trail.tensor and varies
 
 
-def _kept(scope: Scope, gate: Operator, trail: _Trail) -> float | None:
+def _kept(scope: Scope, gate: Operator, trail: Trail) -> float | None:
     if gate.op_type == "Mul" or trail.keep is None:
         return trail.keep
     taken, other = (scope.varies(_input(gate, index)) for index in (1, 2))
@@ -208,7 +209,7 @@ def _kept(scope: Scope, gate: Operator, trail: _Trail) -> float | None:
     return trail.keep if taken else 1 - trail.keep
 
 
-def _follow(scope: Scope, operator: Operator, trail: _Trail) -> _Trail | None:
+def follow(scope: Scope, operator: Operator, trail: Trail) -> Trail | None:
     """Return what an operator makes of random numbers, None if it is of no interest."""
     kind, position = operator.op_type, operator.inputs.index(trail.tensor)
     out = operator.outputs[0]
@@ -224,18 +225,18 @@ def _follow(scope: Scope, operator: Operator, trail: _Trail) -> _Trail | None:
         below = _share(trail, number)
         is_below = (kind in _BELOW) == (position == 0)
         keep = below if below is None or is_below else 1 - below
-        return _Trail(out, None, None, mask=True, keep=keep)
+        return Trail(out, None, None, mask=True, keep=keep)
     if kind == "Floor":
         below = _share(trail, 1.0)
         keep = None if below is None or trail.low is None or trail.low < 0 else 1 - below
-        return _Trail(out, None, None, mask=True, keep=keep)
+        return Trail(out, None, None, mask=True, keep=keep)
     if kind in {"Add", "Sub", "Mul", "Div"}:
-        return _Trail(out, *_scaled(trail, kind, position, number))
+        return Trail(out, *_scaled(trail, kind, position, number))
     return None
 
 
 def _scaled(
-    trail: _Trail, kind: str, position: int, number: float | None
+    trail: Trail, kind: str, position: int, number: float | None
 ) -> tuple[float | None, float | None]:
     """Return the bounds of uniform numbers after arithmetic with a constant."""
     low, high = trail.low, trail.high
@@ -251,8 +252,8 @@ def _scaled(
 
 
 def _follow_mask(
-    operator: Operator, trail: _Trail, position: int, number: float | None
-) -> _Trail | None:
+    operator: Operator, trail: Trail, position: int, number: float | None
+) -> Trail | None:
     kind, keep = operator.op_type, trail.keep
     flipped = None if keep is None else 1 - keep
     moved = replace(trail, tensor=operator.outputs[0])
@@ -267,7 +268,7 @@ def _follow_mask(
     return None
 
 
-def _share(trail: _Trail, threshold: float | None) -> float | None:
+def _share(trail: Trail, threshold: float | None) -> float | None:
     """Return the part of uniform numbers that lies below a threshold."""
     if threshold is None or trail.low is None or trail.high is None:
         return None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from scotoma.errors import ModelError, UsageError
 from scotoma.findings import Finding, Undecided
+from scotoma.places import numbered, places_of
 from scotoma.results import Failure, ModelReport, Report, RuleFailure
 
 if TYPE_CHECKING:
@@ -31,6 +32,12 @@ class Options:
     """Compute the SHA-256 of the whole file, which reads all of it."""
     debug: bool = False
     """Let unexpected exceptions through."""
+    rule_options: Mapping[type, object] = field(default_factory=dict)
+    """What `Facts.options` answers, by the class of the options."""
+
+
+OWN_SUPPRESSIONS = "scotoma.suppress"
+"""Key of a model's metadata under which it says what should not be reported of it."""
 
 
 def lint(paths: Iterable[str], rules: Iterable[Rule], options: Options) -> Report:
@@ -66,6 +73,7 @@ def lint_model(path: str, rules: Iterable[Rule], options: Options) -> ModelRepor
         findings=findings,
         undecided=undecided,
         rule_failures=failures,
+        own_suppressions=model.metadata.get(OWN_SUPPRESSIONS),
     )
 
 
@@ -106,6 +114,8 @@ def _check(
     findings: list[Finding] = []
     undecided: list[Undecided] = []
     failures: list[RuleFailure] = []
+    if options.rule_options:
+        facts = replace(facts, given=options.rule_options)
     for rule in rules:
         try:
             for answer in rule.check(facts):
@@ -120,7 +130,16 @@ def _check(
     place = graph_positions(facts)
     findings.sort(key=lambda f: (place(f.primary.node), f.code, f.primary.tensor or "", f.message))
     undecided.sort(key=lambda u: (place(u.node), u.code, u.reason))
-    return tuple(findings), tuple(undecided), tuple(failures)
+    return _placed(facts, findings), tuple(undecided), tuple(failures)
+
+
+def _placed(facts: Facts, findings: list[Finding]) -> tuple[Finding, ...]:
+    """Give every finding its place in the graph."""
+    if not findings:
+        return ()
+    places = places_of(facts)
+    found = numbered((f.code, places.of(f.primary)) for f in findings)
+    return tuple(replace(f, place=place) for f, place in zip(findings, found, strict=True))
 
 
 def _as_undecided(answer: object) -> Undecided:

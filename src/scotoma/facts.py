@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 
 from scotoma import sweep
 from scotoma.errors import UsageError, WeightsUnavailableError
+from scotoma.load.tensors import StoredTensor
 from scotoma.resolve import resolve
 from scotoma.resolve.padded import overlaps_unpadded, padded_model
-from scotoma.trace import trace
+from scotoma.support import Crop, Support, crops, support
+from scotoma.trace import layers, trace
 from scotoma.trace.layout import tracked_sizes
 from scotoma.trace.reading import Mapped
 from scotoma.trace.sizes import sizes_at
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from scotoma.resolve.window import Window
     from scotoma.trace import Geometry
     from scotoma.trace.reading import Flow
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,8 @@ class Facts:
     geometry: Geometry | None
     """None where the model has no spatial input to follow."""
     _kept: dict[tuple[object, ...], object] = field(default_factory=dict, repr=False)
+    given: Mapping[type, object] = field(default_factory=dict, repr=False)
+    """The options of rules that differ from their defaults, by their class."""
 
     @classmethod
     def of(
@@ -84,6 +91,10 @@ class Facts:
             input_name=input_name,
         )
         return cls(model, resolution, trace(resolution) if not _obstacle(resolution) else None)
+
+    def options(self, kind: type[T]) -> T:
+        """Return a rule's options as they are set, by the class that the rule declares."""
+        return cast("T", self.given[kind]) if kind in self.given else kind()
 
     @property
     def status(self) -> str:
@@ -143,6 +154,10 @@ class Facts:
         if value is not None:
             return value
         stored = self.model.main.initializers.get(tensor)
+        maker = self.producers.get(tensor)
+        if maker is not None and maker.op_type == "Constant" and not maker.domain:
+            held = maker.attributes.get("value")
+            stored = held if isinstance(held, StoredTensor) else None
         if stored is None:
             raise WeightsUnavailableError(f"'{tensor}' is not a stored tensor")
         return stored.array()
@@ -187,16 +202,20 @@ class Facts:
     def dead(self, tensor: str | None = None, *, local: bool = False) -> sweep.Dead | None:
         """Return the pixels without any path to the outputs (or to a tensor), None if unknown.
 
-        With `local`, paths through whole-map gates do not count.
+        With `local`, paths through whole-map gates do not count, unless there is no other path:
+        a class token has nothing but what attention brings to it.
         """
         key = ("dead", tensor, local)
         if key not in self._kept:
             tensors = self.functional(tensor)
-            self._kept[key] = (
+            found = (
                 sweep.dead_pixels(self.geometry, tensors, local=local)
                 if self.geometry is not None and tensors
                 else None
             )
+            if local and found is not None and found.mask.all():
+                found = self.dead(tensor)
+            self._kept[key] = found
         return cast("sweep.Dead | None", self._kept[key])
 
     def coverage(self, tensor: str | None = None, *, local: bool = False) -> sweep.Coverage | None:
@@ -225,7 +244,48 @@ class Facts:
         dead = self.dead(local=True)
         if self.geometry is None or dead is None or not dead.mask.any():
             return []
-        return sweep.losses(self.geometry, self.functional(), dead.mask, local=True)
+        if ("losses",) not in self._kept:
+            tensors = self.functional()
+            found = sweep.losses(self.geometry, tensors, dead.mask, local=True)
+            self._kept["losses",] = found
+        return cast("list[sweep.Loss]", self._kept["losses",])
+
+    def crops(self) -> list[Crop]:
+        """Return the operators that lose pixels by cutting them off, rather than by skipping."""
+        dead = self.dead(local=True)
+        if self.geometry is None or dead is None:
+            return []
+        return crops(self.geometry, self.losses(), dead.mask)
+
+    def support(self, tensor: str, cell: Sequence[int] | None = None) -> Support | None:
+        """Return the pixels that one unit of a feature map reads, the central one if not named."""
+        return support(self.geometry, tensor, cell) if self.geometry is not None else None
+
+    def receptive_field(self, tensor: str) -> tuple[int, ...] | None:
+        """Return the local receptive field of a tensor in pixels, per image axis, None if unknown.
+
+        Of an interior cell, not cut off at the image's borders.
+        """
+        grids = self.geometry.local_grids(tensor) if self.geometry is not None else None
+        sizes = [g.field.size for g in grids or () if g.field is not None]
+        known = tuple(size for size in sizes if size is not None)
+        return known if grids and len(known) == len(grids) else None
+
+    @property
+    def image_size(self) -> tuple[int, ...]:
+        """The spatial sizes of the examined input in pixels; empty where there is none."""
+        examined = self.resolution.examined
+        if examined is None or examined.shape is None:
+            return ()
+        return tuple(examined.shape[axis] for axis in examined.spatial_axes)
+
+    def multiply_adds(self, operator: Operator) -> int | None:
+        """Return the multiply-adds of a convolution or matrix product for one run, else None."""
+        return layers.multiply_adds(self.resolution, operator)
+
+    def parameters(self, operator: Operator) -> int | None:
+        """Return how many stored numbers a layer multiplies or adds, None where it has none."""
+        return layers.parameters(self.resolution, operator)
 
     def at(self, size: Sequence[int]) -> Facts | None:
         """Return the facts of the same model at another input size, None if it refuses it."""
@@ -316,6 +376,22 @@ class Facts:
         shapes = {v.name: v.shape for v in self.resolution.inputs if v.shape is not None}
         return Facts.of(model, input_shapes=shapes, input_name=examined.name)
 
+    def with_operators(self, changed: Mapping[str, Operator]) -> Facts:
+        """Return the facts of the same graph at the same size with some operators replaced.
+
+        Parameters
+        ----------
+        changed
+            The operators to put in, by the name of the one that each replaces.
+        """
+        main, examined = self.model.main, self.resolution.examined
+        operators = tuple(changed.get(operator.name, operator) for operator in main.operators)
+        return Facts.of(
+            replace(self.model, main=replace(main, operators=operators)),
+            input_shapes={v.name: v.shape for v in self.resolution.inputs if v.shape is not None},
+            input_name=examined.name if examined is not None else None,
+        )
+
     def heads_shared_with(self, other: Facts) -> tuple[str, ...]:
         """Return the last feature maps that both graphs have, of one graph changed in some places.
 
@@ -342,10 +418,10 @@ class Facts:
         label
             Axis of the image, 0 for H.
         """
-        axes = self.geometry.spatial_axes(tensor) if self.geometry is not None else None
         flow, producer = self.flow(tensor), self.producers.get(tensor)
         if producer is None or producer.op_type not in {"Pad", "Concat"} or producer.domain:
             return 0, 0
+        axes = self.geometry.spatial_axes(tensor) if self.geometry is not None else None
         if flow is None or axes is None or len(flow.readings) == 0:
             return 0, 0
         for reading in flow.readings:

@@ -67,6 +67,17 @@ class Location:
 
 
 @dataclass(frozen=True, slots=True)
+class Suppressed:
+    """Why a finding does not count."""
+
+    by: str
+    """``configuration``, ``model`` (its own metadata) or ``baseline``."""
+    reason: str
+    source: str
+    """The file that says so."""
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """A defect that a rule found, with its place, its numbers and what to do about it."""
 
@@ -79,6 +90,10 @@ class Finding:
     """The first is the primary one."""
     measurements: tuple[Measurement, ...] = ()
     remedy: str = ""
+    place: str | None = None
+    """Where the primary location is by the graph's shape alone; None: not worked out."""
+    suppressed: Suppressed | None = None
+    """None: it counts."""
 
     def __post_init__(self) -> None:
         if not self.locations:
@@ -91,13 +106,15 @@ class Finding:
 
     @property
     def fingerprint(self) -> str:
-        """What makes this the same finding in another run of the same graph.
+        """What makes this the same finding in another run, or in another export of the network.
 
-        SHA-256 in hexadecimal over the code and the primary location's node and tensor. Measured
-        values and the message stay out, so that it survives another input size or another version
-        of Scotoma.
+        SHA-256 in hexadecimal over the code and the place; where that is not worked out, over the
+        code and the primary location's node and tensor. Measured values and the message stay out,
+        so that it survives another input size or another version of Scotoma.
         """
-        identity = [self.code, self.primary.node, self.primary.tensor]
+        identity = [self.code, self.place]
+        if self.place is None:
+            identity = [self.code, self.primary.node, self.primary.tensor]
         return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
 

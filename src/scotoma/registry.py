@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import hashlib
 import importlib
@@ -46,7 +47,12 @@ class Registry:
                 return rule
         raise UsageError(self._unknown(code_or_name))
 
-    def select(self, select: Iterable[str] = (), ignore: Iterable[str] = ()) -> tuple[Rule, ...]:
+    def select(
+        self,
+        select: Iterable[str] = (),
+        ignore: Iterable[str] = (),
+        extend: Iterable[str] = (),
+    ) -> tuple[Rule, ...]:
         """Return the rules to run.
 
         Parameters
@@ -55,19 +61,29 @@ class Registry:
             Codes, beginnings of codes, names or ``ALL``; nothing: the rules that are on by default.
         ignore
             The same; taken away from the selection.
+        extend
+            The same; added to the selection.
 
         Raises
         ------
         UsageError
             If one of them fits no rule.
         """
-        wanted = [rule for selector in select for rule in self._matching(selector)]
+        wanted = [rule for selector in select for rule in self.matching(selector)]
         if not wanted:
             wanted = [rule for rule in self.rules if rule.meta.default]
-        unwanted = [rule for selector in ignore for rule in self._matching(selector)]
+        wanted += [rule for selector in extend for rule in self.matching(selector)]
+        unwanted = [rule for selector in ignore for rule in self.matching(selector)]
         return tuple(rule for rule in self.rules if rule in wanted and rule not in unwanted)
 
-    def _matching(self, selector: str) -> list[Rule]:
+    def matching(self, selector: str) -> list[Rule]:
+        """Return the rules that a selector fits.
+
+        Raises
+        ------
+        UsageError
+            If it fits none.
+        """
         if selector.upper() == ALL:
             return list(self.rules)
         found = [
@@ -158,7 +174,7 @@ def _folder_package(directory: str) -> ModuleType:
     name = f"scotoma_rules_{digest[:16]}"
     for loaded in [m for m in sys.modules if m == name or m.startswith(f"{name}.")]:
         del sys.modules[loaded]
-    return _package(name, folder)
+    return _package(name, folder.absolute())
 
 
 def _load_plugin(entry: EntryPoint) -> ModuleType:
@@ -218,10 +234,21 @@ def _check_meta(title: str, rule_class: type[Rule]) -> None:
         raise RuleLoadError(
             f"the rule module '{title}': '{meta.code}' is no code (letters and digits: SC101)"
         )
+    declared = rule_class.options
+    if declared is not None and not all("what" in f.metadata for f in _fields(title, declared)):
+        raise RuleLoadError(
+            f"the rule module '{title}': make the fields of its options with scotoma.rule.option"
+        )
     if not _NAME.fullmatch(meta.name) or meta.name.upper() == ALL:
         raise RuleLoadError(
             f"the rule module '{title}': '{meta.name}' is no name (lower case with hyphens)"
         )
+
+
+def _fields(title: str, options: type) -> tuple[dataclasses.Field[object], ...]:
+    if not dataclasses.is_dataclass(options):
+        raise RuleLoadError(f"the rule module '{title}': its options are no dataclass")
+    return dataclasses.fields(options)
 
 
 def _check_distinct(rules: Iterable[Rule]) -> None:

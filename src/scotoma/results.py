@@ -57,6 +57,44 @@ class ModelReport:
     """In the order of the graph, then by code."""
     undecided: tuple[Undecided, ...] = ()
     rule_failures: tuple[RuleFailure, ...] = ()
+    own_suppressions: str | None = None
+    """What the model's metadata say that should not be reported of it; untrusted text."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnusedSuppression:
+    """A suppression that fits no finding of the models that it is for."""
+
+    rule: str
+    node: str
+    """Glob over node names."""
+    reason: str
+    source: str
+    """The file that it stands in."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFinding:
+    """A finding as a baseline keeps it."""
+
+    path: str
+    """Of the model, from the baseline's folder."""
+    fingerprint: str
+    code: str
+    severity: str
+    node: str | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineUse:
+    """How the findings of a run compare with a baseline."""
+
+    path: str
+    known: int
+    new: int
+    vanished: tuple[KnownFinding, ...]
+    """Those of the models of this run that are not found any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +103,29 @@ class Report:
 
     rules: tuple[Rule, ...]
     models: tuple[ModelReport, ...]
+    unused_suppressions: tuple[UnusedSuppression, ...] = ()
+    baselines: tuple[BaselineUse, ...] = ()
+    statistics: bool = False
+    """The findings are to be counted by rule as well."""
 
     def count(self, severity: Severity) -> int:
-        """Return how many findings of all models have this severity."""
-        return sum(f.severity is severity for model in self.models for f in model.findings)
+        """Return how many findings of all models have this severity and count."""
+        return sum(f.severity is severity for f in self.counted)
 
     @property
     def worst(self) -> Severity | None:
-        """The highest severity among all findings; None without findings."""
-        return max((f.severity for m in self.models for f in m.findings), default=None)
+        """The highest severity among all findings that count; None without any."""
+        return max((f.severity for f in self.counted), default=None)
+
+    @property
+    def counted(self) -> list[Finding]:
+        """The findings of all models that are not suppressed."""
+        return [f for model in self.models for f in model.findings if f.suppressed is None]
+
+    @property
+    def suppressed(self) -> int:
+        """How many findings are suppressed or known."""
+        return sum(f.suppressed is not None for m in self.models for f in m.findings)
 
     @property
     def undecided(self) -> int:

@@ -6,8 +6,8 @@ import inspect
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from scotoma.findings import Confidence, Finding, Location, Measurement, Severity, Undecided
 
@@ -40,6 +40,25 @@ class RuleMeta:
     """False: runs only where it is selected."""
 
 
+T = TypeVar("T")
+
+
+def option(default: T, what: str) -> T:
+    """Return a field of a rule's options: its default, and what it is in a few words."""
+    made: T = field(default=default, metadata={"what": what})
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredOption:
+    """Something that a user can set of a rule."""
+
+    name: str
+    """As in a configuration."""
+    default: object
+    what: str
+
+
 @dataclass(frozen=True, slots=True)
 class Documentation:
     """The docstring of a rule's module, taken apart."""
@@ -54,10 +73,24 @@ class Rule(ABC):
     """The base of every rule. A rule keeps no state: everything it knows comes with `check`."""
 
     meta: ClassVar[RuleMeta]
+    options: ClassVar[type | None] = None
+    """What a user can set: a frozen dataclass whose fields, made with `option`, are numbers,
+    fractions, texts, booleans or tuples of them; its ``__post_init__`` raises ValueError for a
+    value that makes no sense. `check` asks ``facts.options(ITS_CLASS)`` for the values."""
 
     @abstractmethod
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield what is wrong with a model, and what could not be told of it."""
+
+    @property
+    def declared_options(self) -> tuple[DeclaredOption, ...]:
+        """What a user can set of this rule, with the defaults."""
+        if self.options is None:
+            return ()
+        return tuple(
+            DeclaredOption(item.name.replace("_", "-"), item.default, item.metadata["what"])
+            for item in fields(self.options)
+        )
 
     @property
     def summary(self) -> str:

@@ -74,6 +74,17 @@ class Scope:
         return frozenset(found)
 
     @cached_property
+    def heard(self) -> frozenset[Operator]:
+        """The operators whose values some output of the scope depends on, not only their shapes."""
+        needed, found = set(self.outputs), set()
+        for operator in reversed(self.operators):
+            if not needed.isdisjoint(operator.outputs):
+                found.add(operator)
+                needed.update(values_read(operator))
+                needed.discard("")
+        return frozenset(found)
+
+    @cached_property
     def variable(self) -> frozenset[str]:
         """The scope's tensors whose values depend on values that the scope is given."""
         found = set(self.inputs)
@@ -162,6 +173,28 @@ def scopes(facts: Facts) -> Iterator[Scope]:
                     Scope(facts, body, body.operators, scope, f"{key} of '{operator.name}'")
                     for key, body in operator.bodies.items()
                 )
+
+
+def is_training(operator: Operator) -> bool:
+    """Tell whether a BatchNormalization normalises by the statistics of its input."""
+    version = 15 if operator.version is None else operator.version
+    if version < 7:
+        return not operator.attributes.get("is_test", 0)
+    if version < 14:
+        return sum(bool(name) for name in operator.outputs) > 1
+    return operator.attributes.get("training_mode", 0) == 1
+
+
+def values_read(operator: Operator) -> tuple[str, ...]:
+    """Return the inputs whose values, not only their shapes, decide what an operator makes.
+
+    The stored statistics that a training BatchNormalization replaces are left out.
+    """
+    if not operator.domain and operator.op_type in _SHAPE_ONLY:
+        return ()
+    if operator.op_type == "BatchNormalization" and is_training(operator):
+        return operator.inputs[:3]
+    return (*operator.inputs, *read_by_bodies(operator))
 
 
 def read_by_bodies(operator: Operator) -> tuple[str, ...]:

@@ -70,11 +70,15 @@ class Fixture:
         return self.path.parent.name
 
     def lint(self, rules: Iterable[Rule]) -> ModelReport:
-        """Run those of the rules that it is meant for."""
+        """Run those of the rules that it is meant for.
+
+        Rules that are off by default run on their own fixtures and where they are named.
+        """
         chosen = [
             rule
             for rule in rules
-            if not self.only or {rule.meta.code, rule.meta.name} & set(self.only)
+            if {rule.meta.code, rule.meta.name} & set(self.only)
+            or (not self.only and (rule.meta.default or rule.meta.name == self.rule))
         ]
         return lint_text(self.text, chosen)
 

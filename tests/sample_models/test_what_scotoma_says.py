@@ -28,7 +28,8 @@ def promised() -> dict[str, set[str]]:
 
 @pytest.mark.parametrize(("stem", "names"), promised().items(), ids=promised())
 def test_readme_says_what_scotoma_says(stem: str, names: set[str]) -> None:
-    report = lint_model(str(FOLDER / f"{stem}.onnx"), load_rules().rules, Options(debug=True))
+    rules = [rule for rule in load_rules().rules if rule.meta.default]
+    report = lint_model(str(FOLDER / f"{stem}.onnx"), rules, Options(debug=True))
     assert {finding.name for finding in report.findings} == names
     assert report.status == "complete"
     assert report.undecided == ()

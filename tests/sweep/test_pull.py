@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from networks import examples
 
 from scotoma.sweep import pull as module
 from scotoma.sweep.pull import Semiring, pull
@@ -56,7 +57,7 @@ def windows(draw: Any) -> WindowMap:
     )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(windows(), st.integers(0, 2**32 - 1))
 def test_windows(window: WindowMap, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -99,6 +100,12 @@ def test_long_kernels_equal_tap_by_tap(
     np.testing.assert_allclose(long[0], short[0], rtol=1e-12, atol=1e-12)
     assert ((long[0] > 0) == (short[0] > 0)).all()
     assert long[1].tolist() == short[1].tolist()
+
+
+def test_transposed_window_cropped_beyond_its_size() -> None:
+    window = WindowMap(9, 1, 1, 6, 1, 1, transposed=True)
+    assert window.real_taps().tolist() == [1]
+    assert list(window.reads(0))[6] == 0
 
 
 def test_table() -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from hypothesis import HealthCheck, assume, given, settings
-
-from networks import EXAMPLES, Network, session
+from hypothesis import assume, given
+from networks import Network, examples, session
 from random_networks import Author, networks
+
 from scotoma.sweep import Semiring, coverage, sweep
 
 if TYPE_CHECKING:
@@ -44,12 +43,7 @@ def pixels_read(net: Network, tensors: list[str], axes: tuple[int, ...]) -> dict
     return read
 
 
-@settings(
-    deadline=None,
-    derandomize=bool(os.environ.get("CI")),
-    max_examples=EXAMPLES or 100,
-    suppress_health_check=list(HealthCheck),
-)
+@examples(400)
 @given(networks())
 def test_reach_is_what_changes(author: Author) -> None:
     net = author.net
@@ -68,6 +62,11 @@ def test_reach_is_what_changes(author: Author) -> None:
         )
         unseen = read[name] & ~static
         assert not unseen.any(), f"{name}: read but called dead: {np.argwhere(unseen).tolist()}"
-        if author.exact and not geometry.unanalysed:
+        if name in author.exactly and not geometry.unanalysed:
             extra = static & ~read[name]
             assert not extra.any(), f"{name}: dead but called read: {np.argwhere(extra).tolist()}"
+        if name in geometry.flows:
+            covered = coverage(geometry, [name])
+            assert (covered.walk >= 0).all()
+            assert ((covered.walk > 0) == static).all()
+            assert abs(covered.walk.sum() + sum(covered.absorbed.values()) - 1) < 1e-9

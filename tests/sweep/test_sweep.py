@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from networks import Network, geometry
 from onnx import TensorProto, helper
 
-from networks import Network, geometry
 from scotoma.errors import UsageError
 from scotoma.sweep import Semiring, coverage, dead_pixels, sweep
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
 
 
-def ones(net: Network, tensor: str, *kernel: int, **attributes: object) -> str:
+def ones(net: Network, tensor: str, *kernel: int, **attributes: Any) -> str:
     return net.add("Conv", tensor, net.constant(np.ones((1, 1, *kernel))), **attributes)
 
 
@@ -159,6 +159,10 @@ def test_softmax_over_places_is_local_at_its_own_place() -> None:
     alone[1, 4] = True
     assert sweep(found, [cell], Semiring.REACH).values.tolist() == everything.tolist()
     assert sweep(found, [cell], Semiring.REACH, local=True).values.tolist() == alone.tolist()
+    walk = sweep(found, [cell], Semiring.WALK).values
+    np.testing.assert_allclose(walk, everything / 4)
+    assert sweep(found, [cell], Semiring.COUNT).values.tolist() == everything.tolist()
+    assert sweep(found, [cell], Semiring.WALK, local=True).values.tolist() == alone.tolist()
 
 
 def test_nothing_reaches_a_constant() -> None:
@@ -254,3 +258,23 @@ def test_no_image_is_a_wrong_call() -> None:
     nodes = [helper.make_node("Relu", ["x"], ["y"], name="relu")]
     with pytest.raises(UsageError, match="no spatial input"):
         geometry(bare(nodes, [1, 10]))
+
+
+@pytest.mark.parametrize("mode", ["DCR", "CRD"])
+def test_a_pixel_shuffle_undoes_its_unshuffle(mode: str) -> None:
+    net = Network(1, 2, 6, 8)
+    if mode == "DCR":
+        deep = net.add("SpaceToDepth", "x", blocksize=2)
+    else:
+        blocks = net.add("Reshape", "x", net.ints(1, 2, 3, 2, 4, 2))
+        turned = net.add("Transpose", blocks, perm=[0, 1, 3, 5, 2, 4])
+        deep = net.add("Reshape", turned, net.ints(1, 8, 3, 4))
+    flat = net.add("DepthToSpace", deep, blocksize=2, mode=mode)
+    np.testing.assert_array_equal(net.values[flat], net.values["x"])
+    cells = [(0, 1), (3, 2), (5, 7)]
+    names = [net.cell(flat, cell, [2, 3]) for cell in cells]
+    found = net.geometry(*names)
+    assert not found.unanalysed
+    for cell, name in zip(cells, names, strict=True):
+        read = sweep(found, [name], Semiring.REACH).values
+        assert np.argwhere(read).tolist() == [list(cell)]

@@ -11,8 +11,12 @@ from scotoma.trace.field import MAX_PERIOD, Field
 PIXELS = Field.of_pixels()
 
 
+def figures(field: Field) -> tuple[object, ...]:
+    return field.size, field.effective_stride, field.centre
+
+
 def test_pixels_read_themselves() -> None:
-    assert (PIXELS.size, PIXELS.effective_stride, PIXELS.centre) == (1, 1, 0)
+    assert figures(PIXELS) == (1, 1, 0)
     assert PIXELS.at(-3) == (-3, -3)
     assert PIXELS.width(7) == 1
 
@@ -37,7 +41,7 @@ def test_window(
 ) -> None:
     field = PIXELS.window(*window)
     assert field is not None
-    assert (field.size, field.effective_stride, field.centre) == (size, stride, centre)
+    assert figures(field) == (size, stride, centre)
     assert field.at(0) == first_cell
     assert field.at(5) == (first_cell[0] + 5 * stride, first_cell[1] + 5 * stride)
 
@@ -47,7 +51,7 @@ def test_windows_compose() -> None:
     assert field is not None
     field = field.window(3, 2, 1, 1)
     assert field is not None
-    assert (field.size, field.effective_stride, field.centre) == (11, 4, 0)
+    assert figures(field) == (11, 4, 0)
 
 
 def test_transposed_window_has_phases() -> None:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from networks import Network, geometry
 from onnx import ModelProto, helper, numpy_helper
 
-from networks import Network, geometry
 from scotoma.sweep import Semiring, coverage, sweep
 
 if TYPE_CHECKING:

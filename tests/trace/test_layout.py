@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from networks import examples
 
 from scotoma.trace.field import Field
 from scotoma.trace.layout import (
@@ -80,7 +81,7 @@ def test_a_followed_axis_of_one_cell_keeps_its_place() -> None:
     assert tracked_sizes(flat) == (1, 10)
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(st.data())
 def test_reshaping_moves_no_cell(data: st.DataObject) -> None:
     """The digits of a regrouped layout give the places that numpy's reshape gives."""

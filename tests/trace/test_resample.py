@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from networks import Network, RefusedError
+
 from scotoma.trace.resample import Resampling, simplest, taps
 
 TRANSFORMATIONS = [

@@ -18,6 +18,7 @@ from scotoma.cli.lint import lint
 from scotoma.cli.measure import measure
 from scotoma.cli.output import complain, tolerate_any_encoding
 from scotoma.cli.rules import explain, rules
+from scotoma.cli.sizes import sizes
 from scotoma.cli.trace import trace
 from scotoma.errors import RuleLoadError, ScotomaError, UsageError
 
@@ -39,7 +40,7 @@ def group() -> None:
     """Scotoma finds the blind spots of ONNX vision models, without running them."""
 
 
-for command in (lint, trace, rules, explain, measure):
+for command in (lint, trace, sizes, rules, explain, measure):
     group.add_command(command)
 
 

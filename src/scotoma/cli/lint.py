@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
 
 from scotoma.cli import status
-from scotoma.cli.options import (
-    engine_options,
-    input_options,
-    rules_option,
-    run_options,
-    split_selectors,
-)
+from scotoma.cli.options import input_options, mirrored, rules_option, run_options
 from scotoma.cli.output import STDOUT, Target, complain, targets, use_colour, write
+from scotoma.cli.settings import given_layers, settings_options
 from scotoma.errors import UsageError
 from scotoma.report import REPORTERS, render
 
 if TYPE_CHECKING:
-    from scotoma.results import Report
+    from collections.abc import Mapping, Sequence
+
+    from scotoma.results import ModelReport, Report
+    from scotoma.settings.plan import Plan
 
 
-@click.command()
+@click.command(short_help="Find blind spots in models.")
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True)
-@click.option(
+@mirrored(
     "--format",
     "format_name",
     type=click.Choice(list(REPORTERS)),
     default="text",
     show_default=True,
 )
-@click.option(
+@mirrored(
     "-o",
     "--output",
     "outputs",
@@ -40,89 +37,133 @@ if TYPE_CHECKING:
     multiple=True,
     help="Write the report to a file instead of standard output (-). May be repeated.",
 )
-@click.option(
-    "--select",
-    metavar="RULES",
+@settings_options
+@mirrored(
+    "--config",
+    "configs",
+    metavar="FILE|KEY=VALUE",
     multiple=True,
-    help="Run only these: codes, beginnings of codes, names or ALL, with commas between them.",
+    help="Use this configuration, or one setting in TOML: rules.even-kernel.limit=2.",
 )
-@click.option("--ignore", metavar="RULES", multiple=True, help="Do not run these.")
+@mirrored("--isolated", is_flag=True, help="Look for no configuration file.")
+@click.option("--show-settings", is_flag=True, help="Show what is set, and where, and stop.")
+@click.option("--write-baseline", metavar="FILE", help="Write down all findings as known.")
+@click.option("--prune-baseline", is_flag=True, help="Take what vanished out of the baseline.")
 @rules_option
-@click.option(
-    "--fail-on",
-    type=click.Choice(["error", "warning", "note", "never"]),
-    default="error",
-    show_default=True,
-    help="Exit with status 1 on findings of this severity or a higher one.",
-)
-@click.option("--fail-on-undecided", is_flag=True, help="Also where a rule could not tell.")
-@click.option("--exit-zero", is_flag=True, help="Exit with status 0 whatever is found.")
+@mirrored("--exit-zero", is_flag=True, help="Exit with status 0 whatever is found.")
 @input_options
-@click.option("--no-weights", is_flag=True, help="Never look at a weight.")
-@click.option("--hash", "hash_files", is_flag=True, help="Report the SHA-256 of each whole file.")
-@click.option("-q", "--quiet", is_flag=True, help="No report on standard output.")
+@mirrored("--hash", "hash_files", is_flag=True, help="Report the SHA-256 of each whole file.")
+@mirrored(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Lint so many models at once.",
+)
+@mirrored("--statistics", is_flag=True, help="Count the findings by rule as well.")
+@mirrored("-q", "--quiet", is_flag=True, help="No report on standard output.")
 @run_options
+@click.pass_context
 def lint(  # noqa: PLR0913  one for each option
-    models: tuple[str, ...],
+    context: click.Context,
+    /,
     *,
+    models: tuple[str, ...],
     format_name: str,
     outputs: tuple[str, ...],
-    select: tuple[str, ...],
-    ignore: tuple[str, ...],
+    configs: tuple[str, ...],
+    isolated: bool,
+    show_settings: bool,
+    write_baseline: str | None,
+    prune_baseline: bool,
     rule_directories: tuple[str, ...],
-    fail_on: str,
-    fail_on_undecided: bool,
     exit_zero: bool,
-    size: tuple[int, ...] | None,
-    input_shapes: Mapping[str, tuple[int, ...]],
-    input_name: str | None,
-    no_weights: bool,
     hash_files: bool,
+    jobs: int,
+    statistics: bool,
     quiet: bool,
     debug: bool,
     colour: str,
+    **_settings: object,
 ) -> int:
     """Find blind spots in models.
 
     MODEL is an .onnx file, a folder that is searched for them, a glob pattern or - for standard
-    input.
+    input. Options can also be set in the environment (--fail-on as SCOTOMA_FAIL_ON), most of them
+    in scotoma.toml or in the table [tool.scotoma] of pyproject.toml.
     """
-    from scotoma import engine  # noqa: PLC0415  not for --help
-    from scotoma.findings import Severity  # noqa: PLC0415
+    from scotoma import workers  # noqa: PLC0415  not for --help
     from scotoma.load import find_models  # noqa: PLC0415
     from scotoma.registry import load_rules  # noqa: PLC0415
+    from scotoma.settings.chooser import choose  # noqa: PLC0415
+    from scotoma.settings.plan import make_plan  # noqa: PLC0415
+    from scotoma.settings.settle import accept, prune, read_baselines, settle  # noqa: PLC0415
 
-    options = engine_options(
-        size=size,
-        input_shapes=input_shapes,
-        input_name=input_name,
-        weights=not no_weights,
-        hash_files=hash_files,
-        debug=debug,
-    )
     places = targets(outputs, format_name, REPORTERS)
-    chosen = load_rules(rule_directories).select(split_selectors(select), split_selectors(ignore))
-    report = engine.lint(find_models(models), chosen, options)
-    _refuse_if_nothing_fits(report)
+    paths = find_models(models)
+    environment, command_line = given_layers(context)
+    if write_baseline is not None:
+        if prune_baseline or "baseline" in command_line.values:
+            raise UsageError("--write-baseline goes with no other option about a baseline")
+        command_line.values["baseline"] = None
+    chosen = choose(
+        paths, environment=environment, command_line=command_line, configs=configs,
+        isolated=isolated,
+    )  # fmt: skip
+    registry = load_rules(rule_directories)
+    plans = {
+        path: make_plan(settings, registry, hash_files=hash_files, debug=debug)
+        for path, settings in chosen.items()
+    }
+    known = read_baselines(plans.values())
+    if prune_baseline and not known:
+        raise UsageError("--prune-baseline: there is no baseline to prune; --baseline names it")
+    if show_settings:
+        _show_settings(plans, format_name, colour)
+        return status.FINE
+    tasks = [workers.Task(path, plan.rules, plan.options) for path, plan in plans.items()]
+    reports = workers.lint(tasks, jobs=jobs, directories=rule_directories)
+    _refuse_if_nothing_fits(reports)
+    settled = settle(reports, plans, registry, known, statistics=statistics)
+    if write_baseline is not None and _is_whole(reports, write_baseline):
+        settled = accept(write_baseline, settled, reports, plans, registry)
+    if prune_baseline:
+        prune(known, settled.report)
+    report = settled.report
     if quiet:
         places = [place for place in places if place.path != STDOUT]
     for place in places:
         write(render(report, place.format_name), place.path, colour=use_colour(colour))
     _complain_of_failures(report, places)
-    return status.of_report(
-        report,
-        fail_on=None if fail_on == "never" else Severity[fail_on.upper()],
-        fail_on_undecided=fail_on_undecided,
-        exit_zero=exit_zero,
-    )
+    for line in settled.complaints:
+        complain(line)
+    failed = any(plans[model.path].fails(model) for model in report.models)
+    return status.of_report(report, failed=failed, exit_zero=exit_zero)
 
 
-def _refuse_if_nothing_fits(report: Report) -> None:
+def _show_settings(plans: Mapping[str, Plan], format_name: str, colour: str) -> None:
+    from scotoma.report.settings import render_json, render_text  # noqa: PLC0415  rare
+
+    text = render_json(plans) if format_name == "json" else render_text(plans)
+    write(text, STDOUT, colour=use_colour(colour))
+
+
+def _is_whole(reports: Sequence[ModelReport], baseline: str) -> bool:
+    """Tell whether all models were linted whole, so that a baseline would lack no finding."""
+    for report in reports:
+        if report.failure or report.rule_failures:
+            complain(f"{baseline} is not written, because {report.path} was not linted whole")
+            return False
+    return True
+
+
+def _refuse_if_nothing_fits(reports: Sequence[ModelReport]) -> None:
     """Raise UsageError where the call fits none of the models, so that there is no report."""
-    failures = [model.failure for model in report.models]
+    failures = [report.failure for report in reports]
     first = failures[0] if failures else None
     if first and all(failure and failure.kind == "usage" for failure in failures):
-        raise UsageError(f"{report.models[0].path}: {first.message}")
+        raise UsageError(f"{reports[0].path}: {first.message}")
 
 
 def _complain_of_failures(report: Report, places: list[Target]) -> None:

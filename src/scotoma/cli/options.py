@@ -67,7 +67,19 @@ def _input_shapes(
     return shapes
 
 
-def _together(options: Iterable[Command]) -> Callable[[Command], Command]:
+def mirrored(*names: str, **settings: Any) -> Command:
+    """Return an option that can also be set in the environment.
+
+    ``--fail-on`` is read from ``SCOTOMA_FAIL_ON``.
+    """
+    flag = next(name for name in reversed(names) if name.startswith("--"))
+    variable = "SCOTOMA_" + flag.removeprefix("--").replace("-", "_").upper()
+    return click.option(*names, envvar=variable, **settings)
+
+
+def together(options: Iterable[Command]) -> Callable[[Command], Command]:
+    """Return a decorator that gives a command several options, in this order."""
+
     def decorate(command: Command) -> Command:
         for option in reversed(list(options)):
             command = option(command)
@@ -76,15 +88,15 @@ def _together(options: Iterable[Command]) -> Callable[[Command], Command]:
     return decorate
 
 
-input_options = _together(
+input_options = together(
     [
-        click.option(
+        mirrored(
             "--size",
             metavar="HxW",
             callback=_size,
             help="Examine at this size, one number per spatial axis: 224x224.",
         ),
-        click.option(
+        mirrored(
             "--input-shape",
             "input_shapes",
             metavar="NAME=SHAPE",
@@ -92,7 +104,7 @@ input_options = _together(
             callback=_input_shapes,
             help="Shape of one input: x=1x3x224x224. May be repeated.",
         ),
-        click.option(
+        mirrored(
             "--input-name",
             metavar="NAME",
             help="Input whose pixels are followed. [default: the largest spatial one]",
@@ -100,10 +112,10 @@ input_options = _together(
     ]
 )
 
-run_options = _together(
+run_options = together(
     [
         click.option("--debug", is_flag=True, help="Show a traceback where Scotoma itself fails."),
-        click.option(
+        mirrored(
             "--color",
             "colour",
             type=click.Choice(["auto", "always", "never"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,9 @@ from scotoma import __version__
 from scotoma.findings import Severity
 
 if TYPE_CHECKING:
-    from scotoma.findings import Finding, Location, Measurement, Quantity
+    from scotoma.findings import Finding, Location, Measurement, Quantity, Suppressed
     from scotoma.resolve.resolution import InputShape
-    from scotoma.results import ModelReport, Report
+    from scotoma.results import BaselineUse, ModelReport, Report
     from scotoma.rule import Rule
 
 SCHEMA_VERSION = "1"
@@ -42,9 +43,51 @@ def report_document(report: Report) -> Document:
         "summary": {
             **{str(severity): report.count(severity) for severity in reversed(Severity)},
             "undecided": report.undecided,
-            "suppressed": 0,
+            "suppressed": report.suppressed,
             "models": len(report.models),
         },
+        "unused_suppressions": [
+            {"rule": u.rule, "node": u.node, "reason": u.reason, "source": u.source}
+            for u in report.unused_suppressions
+        ],
+        "baselines": [_baseline_document(use) for use in report.baselines],
+        **({"statistics": statistics_document(report)} if report.statistics else {}),
+    }
+
+
+def statistics_document(report: Report) -> list[Document]:
+    """Return how many findings that count each rule has, the most frequent first."""
+    counted = report.counted
+    names = {finding.code: finding.name for finding in counted}
+    counts = Counter(finding.code for finding in counted)
+    models = Counter(
+        code
+        for model in report.models
+        for code in {f.code for f in model.findings if f.suppressed is None}
+    )
+    order = sorted(counts, key=lambda code: (-counts[code], code))
+    return [
+        {"code": code, "name": names[code], "findings": counts[code], "models": models[code]}
+        for code in order
+    ]
+
+
+def _baseline_document(use: BaselineUse) -> Document:
+    return {
+        "path": use.path,
+        "known": use.known,
+        "new": use.new,
+        "vanished": [
+            {
+                "path": k.path,
+                "code": k.code,
+                "severity": k.severity,
+                "node": k.node,
+                "message": k.message,
+                "fingerprint": k.fingerprint,
+            }
+            for k in use.vanished
+        ],
     }
 
 
@@ -65,7 +108,18 @@ def rule_document(rule: Rule) -> Document:
         "since": meta.since,
         "default": meta.default,
         "references": list(meta.references),
+        "options": [
+            {"name": item.name, "default": _plain(item.default), "what": item.what}
+            for item in rule.declared_options
+        ],
     }
+
+
+def _plain(value: object) -> object:
+    """Return a default as JSON can carry it, a fraction as it is written in a configuration."""
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, bool | int | float | str | None) else str(value)
 
 
 def model_document(model: ModelReport) -> Document:
@@ -114,8 +168,14 @@ def finding_document(finding: Finding) -> Document:
         "measurements": [_measurement_document(item) for item in finding.measurements],
         "remedy": finding.remedy,
         "fingerprint": finding.fingerprint,
-        "suppressed": None,
+        "suppressed": _suppressed_document(finding.suppressed),
     }
+
+
+def _suppressed_document(suppressed: Suppressed | None) -> Document | None:
+    if suppressed is None:
+        return None
+    return {"reason": suppressed.reason, "by": suppressed.by, "source": suppressed.source}
 
 
 def _location_document(location: Location) -> Document:

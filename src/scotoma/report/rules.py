@@ -64,6 +64,10 @@ def explain(rule: Rule) -> str:
     ]
     for heading, text in rule.documentation.sections.items():
         lines += ["", click.style(heading, bold=True), *_indented(text)]
+    if rule.declared_options:
+        lines += ["", click.style("Options", bold=True)]
+        for item in rule.declared_options:
+            lines += _indented(f"{item.name} = {item.default}: {item.what}")
     if meta.references and "References" not in rule.documentation.sections:
         lines += ["", click.style("References", bold=True), *_indented("\n".join(meta.references))]
     return "\n".join(lines) + "\n"

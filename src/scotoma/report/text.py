@@ -9,14 +9,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scotoma.findings import Severity
-from scotoma.report.document import input_document, number
+from scotoma.report.document import input_document, number, statistics_document
 from scotoma.report.escape import escape
+from scotoma.report.table import table
 
 if TYPE_CHECKING:
     from scotoma.findings import Finding, Location, Measurement, Quantity, Undecided
     from scotoma.results import ModelReport, Report
 
 COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
+
+_SUPPRESSORS = {
+    "baseline": "baseline",
+    "configuration": "configuration",
+    "model": "model itself",
+}
 
 MAX_LOCATIONS = 6
 """Places of one finding are listed up to this number."""
@@ -29,7 +36,18 @@ def render(report: Report) -> str:
     lines: list[str] = []
     for model in report.models:
         lines += [*_model_lines(model), ""]
+    if report.statistics:
+        lines += [*_statistics(report), ""]
     return "\n".join([*lines, summary_line(report), ""])
+
+
+def _statistics(report: Report) -> list[str]:
+    rows = [
+        (escape(row["code"]), escape(row["name"]), str(row["findings"]), str(row["models"]))
+        for row in statistics_document(report)
+    ]
+    heads = ("code", "name", "findings", "models")
+    return table(heads, rows, right=frozenset({2, 3})).splitlines()
 
 
 def summary_line(report: Report) -> str:
@@ -40,6 +58,8 @@ def summary_line(report: Report) -> str:
         models.append(f"{failed} not examined")
     counts = [counted(report.count(severity), str(severity)) for severity in reversed(Severity)]
     counts.append(f"{report.undecided} undecided")
+    if report.suppressed:
+        counts.append(f"{report.suppressed} suppressed")
     crashes = sum(len(model.rule_failures) for model in report.models)
     if crashes:
         counts.append(counted(crashes, "rule crash", "rule crashes"))
@@ -78,7 +98,8 @@ def _model_lines(model: ModelReport) -> Iterator[str]:
     if model.producer:
         facts.append(escape(model.producer))
     yield f"  {', '.join(facts)}"
-    for finding in model.findings:
+    counted_ones = [finding for finding in model.findings if finding.suppressed is None]
+    for finding in counted_ones:
         yield from ("", *_finding_lines(finding))
     if model.undecided:
         yield ""
@@ -89,8 +110,13 @@ def _model_lines(model: ModelReport) -> Iterator[str]:
     if model.unanalysed:
         yield ""
         yield from _unanalysed_lines(model)
-    if not (model.findings or model.undecided or model.rule_failures or model.unanalysed):
+    if not (counted_ones or model.undecided or model.rule_failures or model.unanalysed):
         yield "  nothing found"
+    suppressed = Counter(f.suppressed.by for f in model.findings if f.suppressed is not None)
+    if suppressed:
+        yield ""
+    for by, count in sorted(suppressed.items()):
+        yield f"  {counted(count, 'finding')} suppressed by the {_SUPPRESSORS[by]}"
 
 
 def _finding_lines(finding: Finding) -> Iterator[str]:

@@ -47,9 +47,11 @@ def fused_gemm(step: Step) -> Shapes:
 
 def fused_matmul(step: Step) -> Shapes:
     """Resolve FusedMatMul and TransposeMatMul."""
-    if step.integer("transBatchA", 0) or step.integer("transBatchB", 0):
-        raise UnknownError("it transposes batches")
     left, right = step.shape(), step.shape(1)
+    if step.integer("transBatchA", 0) and len(left) > 2:
+        left = (*left[1:-1], left[0], left[-1])
+    if step.integer("transBatchB", 0) and len(right) > 2:
+        right = (*right[1:-1], right[0], right[-1])
     if step.integer("transA", 0) and len(left) > 1:
         left = (*left[:-2], left[-1], left[-2])
     if step.integer("transB", 0) and len(right) > 1:

@@ -105,8 +105,8 @@ def _spread(grid: Array, reading: Reading, semiring: Semiring) -> Array:
             cells *= cells_per_place(axis)
     if semiring is Semiring.COUNT and cells > 1:
         grid = grid * cells
-    if share > 1:
-        if semiring is Semiring.WALK:
+    if share != 1:
+        if semiring is Semiring.WALK and share:
             grid = grid / share
         grid = np.broadcast_to(grid.reshape(source), shape)
     return grid.reshape(tracked_sizes(reading.layout))

@@ -98,7 +98,7 @@ class WindowMap:
     def _hits(self, first: np.ndarray, step: int) -> np.ndarray:
         """Count, for a transposed window, the taps that meet an input cell of each output."""
         count = np.zeros(self.size_out, np.int64)
-        for t in range(min(self.kernel, self.size_in * self.stride + self.size_out)):
+        for t in range(min(self.kernel, max(self.size_out + self.pad_begin, 0))):
             i, rest = np.divmod(first + t * step, self.stride)
             count += (rest == 0) & (i >= 0) & (i < self.size_in)
         return count

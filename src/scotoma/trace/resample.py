@@ -83,6 +83,28 @@ class Resampling:
         ideal = (middle + Fraction(1, 2)) / self.scale - Fraction(1, 2)
         return here - ideal
 
+    @property
+    def mean_shift(self) -> Fraction | None:
+        """How far the cells that are read lie beyond the place of the output, in input cells.
+
+        The mean over one period of the pattern (over all outputs where it is longer), borders
+        ignored; positive: content is read too far towards the end and moves towards the begin.
+        For nearest it is that of the chosen cells, for all other modes that of the coordinates.
+        """
+        if self.mode != "nearest" or (line := self.line) is None:
+            return self.shift
+        slope, offset, unit = line
+        if self.transformation in {"align_corners", "half_pixel_symmetric"}:
+            count = self.size_out
+        else:
+            count = min(unit // gcd(slope, unit) if slope else 1, self.size_out)
+        count = min(count, MAX_OUTPUTS)
+        # What rounding adds to the coordinates, on top of where they lie.
+        read = sum(_rounded(slope * o + offset, unit, self.nearest_mode) for o in range(count))
+        exact = Fraction(slope * count * (count - 1) // 2 + offset * count, unit)
+        shift = self.shift
+        return None if shift is None else shift + (read - exact) / count
+
 
 def simplest(scale: float, size_in: int, size_out: int) -> Fraction:
     """Return the fraction that a float32 scale stands for.

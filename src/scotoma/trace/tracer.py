@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -78,6 +79,20 @@ class Tracer:
         if flow is not None:
             return flow.layout
         return untracked(self.shape(tensor))
+
+    def strides(self, label: int | None, size: int) -> set[Fraction]:
+        """Return the effective strides of the grids of an image axis that have `size` cells."""
+        found: set[Fraction] = set()
+        seen: set[int] = set()
+        for flow in self.flows.values():
+            for axis in flow.layout:
+                grid = whole_grid(axis)
+                if grid is None or id(grid) in seen:
+                    continue
+                seen.add(id(grid))
+                if grid.label == label and grid.size == size and grid.field is not None:
+                    found.add(grid.field.effective_stride)
+        return found
 
     def constant(self, tensor: str, what: str) -> np.ndarray:
         """Return the value of a constant input; CannotTellError if it is not known."""

@@ -8,6 +8,8 @@ from scotoma.load.model import Operator
 from scotoma.trace.operators import (
     contraction,
     elementwise,
+    gather,
+    patches,
     reduction,
     regroup,
     resize,
@@ -25,6 +27,8 @@ HANDLERS: dict[str, Handler] = {
     **reduction.HANDLERS,
     **regroup.HANDLERS,
     **selection.HANDLERS,
+    **gather.HANDLERS,
+    **patches.HANDLERS,
     **resize.HANDLERS,
     **contraction.HANDLERS,
 }
@@ -33,6 +37,7 @@ HANDLERS: dict[str, Handler] = {
 COULD_NOT_TELL: dict[str, str] = {
     "DeformConv": "it reads where the data say",
     "GridSample": "it reads where the data say",
+    "com.microsoft:GridSample": "it reads where the data say",
     "RoiAlign": "it reads where the data say",
     "MaxRoiPool": "it reads where the data say",
     "NonMaxSuppression": "what it selects depends on the data",
@@ -48,6 +53,7 @@ WHOLE_MAP: frozenset[str] = frozenset(
         "Attention", "com.microsoft:Attention", "com.microsoft:MultiHeadAttention",
         "com.microsoft:PackedAttention", "com.microsoft:PackedMultiHeadAttention",
         "com.microsoft:GroupQueryAttention", "com.microsoft:QAttention",
+        "com.microsoft:DynamicQuantizeLSTM",
         "LSTM", "GRU", "RNN", "DFT", "STFT", "AffineGrid",
     }
 )  # fmt: skip

@@ -94,19 +94,47 @@ def _keeper(tracer: Tracer, live: Sequence[tuple[str, str]]) -> int | None:
     return None
 
 
-def _product(tracer: Tracer, operator: Operator, a: str, b: str) -> Flow:
-    """Return the flow of a matrix product with numpy's broadcasting."""
+def _letters(rank: int, rows: str, columns: str, batch: str) -> str:
+    """Return the letters of a matrix operand: batch axes aligned at their end, then two."""
+    return batch[len(batch) - max(rank - 2, 0) :] + rows + columns
+
+
+def _product(
+    tracer: Tracer,
+    operator: Operator,
+    a: str,
+    b: str,
+    turned: tuple[bool, bool] = (False, False),
+    batched: tuple[bool, bool] = (False, False),
+) -> Flow:
+    """Return the flow of a matrix product with numpy's broadcasting.
+
+    Parameters
+    ----------
+    turned
+        Which operands have their last two axes exchanged.
+    batched
+        Which operands have their first axis moved to the place before the last, before that.
+    """
     out = operator.outputs[0]
     rank_a, rank_b, sizes = tracer.rank(a), tracer.rank(b), tracer.shape(out)
     if rank_a == 0 or rank_b == 0:
         raise CannotTellError("it multiplies a scalar")
     batch = "abcdefghijklm"[: max(rank_a, rank_b, 2) - 2]
-    letters_a = "K" if rank_a == 1 else batch[len(batch) - (rank_a - 2) :] + "rK"
-    letters_b = "K" if rank_b == 1 else batch[len(batch) - (rank_b - 2) :] + "Ks"
+    letters_a = "K" if rank_a == 1 else _letters(rank_a, "r", "K", batch)
+    letters_b = "K" if rank_b == 1 else _letters(rank_b, "K", "s", batch)
+    terms = []
+    for letters, turn, move in zip((letters_a, letters_b), turned, batched, strict=True):
+        term = letters
+        if turn and len(term) > 1:
+            term = term[:-2] + term[-1] + term[-2]
+        if move and len(term) > 2:
+            term = term[-2] + term[:-2] + term[-1]
+        terms.append(term)
     letters = batch + ("r" if rank_a > 1 else "") + ("s" if rank_b > 1 else "")
     if len(letters) != len(sizes):
         raise CannotTellError("its output has an unexpected rank")
-    return contract(tracer, operator, [(a, letters_a), (b, letters_b)], letters, sizes)
+    return contract(tracer, operator, list(zip((a, b), terms, strict=True)), letters, sizes)
 
 
 def matmul(second: int = 1) -> Handler:
@@ -117,6 +145,28 @@ def matmul(second: int = 1) -> Handler:
         return {operator.outputs[0]: flow}
 
     return handle
+
+
+def fused_matmul(tracer: Tracer, operator: Operator) -> dict[str, Flow]:
+    """Handle FusedMatMul and its kin: operands may be transposed on the way in."""
+
+    def flags(name: str) -> tuple[bool, bool]:
+        return (
+            int_attribute(operator, f"{name}A", 0) == 1,
+            int_attribute(operator, f"{name}B", 0) == 1,
+        )
+
+    a, b = operator.inputs[:2]
+    flow = _product(tracer, operator, a, b, flags("trans"), flags("transBatch"))
+    return {operator.outputs[0]: flow}
+
+
+def matmul_blocks(tracer: Tracer, operator: Operator) -> dict[str, Flow]:
+    """Handle MatMulNBits: the last axis of the first input is multiplied by stored weights."""
+    data, out = operator.inputs[0], operator.outputs[0]
+    shape = tracer.shape(out)
+    letters = "abcdefghijklm"[: len(shape) - 1]
+    return {out: contract(tracer, operator, [(data, letters + "K")], letters + "s", shape)}
 
 
 def gemm(tracer: Tracer, operator: Operator) -> dict[str, Flow]:
@@ -161,7 +211,10 @@ HANDLERS: dict[str, Handler] = {
     "MatMul": matmul(),
     "MatMulInteger": matmul(),
     "QLinearMatMul": matmul(3),
-    "com.microsoft:FusedMatMul": matmul(),
+    "com.microsoft:FusedMatMul": fused_matmul,
+    "com.microsoft:FusedMatMulActivation": fused_matmul,
+    "com.microsoft:TransposeMatMul": fused_matmul,
+    "com.microsoft:MatMulNBits": matmul_blocks,
     "com.microsoft:MatMulIntegerToFloat": matmul(),
     "com.microsoft:DynamicQuantizeMatMul": matmul(),
     "Gemm": gemm,

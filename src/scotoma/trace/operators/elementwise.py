@@ -19,7 +19,7 @@ from scotoma.trace.layout import (
     whole_grid,
 )
 from scotoma.trace.reading import AxisRead, Flow, Mixed, Reading, Same
-from scotoma.trace.tracer import CannotTellError, Tracer
+from scotoma.trace.tracer import CannotTellError, Tracer, axis_grid
 
 GridPair = tuple[int, int]
 
@@ -201,12 +201,12 @@ _JOINS = [
 ]  # fmt: skip
 
 _FIRST = [
-    "Dropout", "QuantizeLinear", "DequantizeLinear", "Bernoulli",
+    "Dropout", "QuantizeLinear", "DequantizeLinear", "Bernoulli", "Trilu", "BitCast",
 ]  # fmt: skip
 
 _OTHER_JOINS = [
     "com.microsoft:Gelu", "com.microsoft:FastGelu", "com.microsoft:QuickGelu",
-    "com.microsoft:BiasGelu", "com.microsoft:BiasSplitGelu",
+    "com.microsoft:BiasGelu", "com.microsoft:BiasSplitGelu", "com.microsoft:BiasAdd",
 ]  # fmt: skip
 
 _OTHER_FIRST = [
@@ -215,7 +215,10 @@ _OTHER_FIRST = [
     "com.microsoft:DynamicQuantizeLinear", "com.microsoft:BiasDropout", "onnx.brevitas:Quant",
     "qonnx.custom_op.general:Quant", "finn.custom_op.general:Quant", "onnx.brevitas:BipolarQuant",
     "qonnx.custom_op.general:BipolarQuant", "qonnx.custom_op.general:Trunc",
-    "onnx.brevitas:Trunc",
+    "onnx.brevitas:Trunc", "onnx.brevitas:IntQuant", "onnx.brevitas:FloatQuant",
+    "qonnx.custom_op.general:IntQuant", "qonnx.custom_op.general:FloatQuant", "qonnx:Quant",
+    "qonnx:BipolarQuant", "qonnx:IntQuant", "qonnx:FloatQuant", "qonnx:Trunc",
+    "com.microsoft:FakeQuant", "com.microsoft:Trilu",
 ]  # fmt: skip
 
 
@@ -236,6 +239,11 @@ def quantized_join(tracer: Tracer, operator: Operator) -> dict[str, Flow]:
     return _joined_flow(tracer, operator, [operator.inputs[0], operator.inputs[3]])
 
 
+def quantized_where(tracer: Tracer, operator: Operator) -> dict[str, Flow]:
+    """Handle com.microsoft QLinearWhere: the condition, then both choices with their scales."""
+    return _joined_flow(tracer, operator, [operator.inputs[i] for i in (0, 1, 4)])
+
+
 HANDLERS = {
     **dict.fromkeys([*_JOINS, *_OTHER_JOINS], elementwise),
     **dict.fromkeys([*_FIRST, *_OTHER_FIRST], first_input),
@@ -243,6 +251,7 @@ HANDLERS = {
     "DynamicQuantizeLinear": dynamic_quantize,
     "com.microsoft:QLinearAdd": quantized_join,
     "com.microsoft:QLinearMul": quantized_join,
+    "com.microsoft:QLinearWhere": quantized_where,
 }
 
 

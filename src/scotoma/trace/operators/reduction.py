@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from scotoma.load.model import Operator
 from scotoma.trace.layout import Axis, Digit, Layout
+from scotoma.trace.operators.elementwise import join
 from scotoma.trace.reading import AxisRead, Flow, Mixed, Reading, Same
 from scotoma.trace.tracer import (
     CannotTellError,
@@ -143,6 +144,18 @@ def spatial_normalization(tracer: Tracer, operator: Operator) -> dict[str, Flow]
     return _mixing(tracer, operator, range(1, rank - 1) if last else range(2, rank))
 
 
+def skip_normalization(tracer: Tracer, operator: Operator) -> dict[str, Flow]:
+    """Handle SkipLayerNormalization and its kin: a sum, then a normalisation over the last axis."""
+    out = next(o for o in operator.outputs if o)
+    shape = tracer.shape(out)
+    sum_ = join(tracer, [n for n in operator.inputs[:2] if n], len(shape))
+    step = tracer.step(operator, "sum", tracer.flow(operator, *sum_), shape)
+    flows = _mixing(tracer, operator, [len(shape) - 1], step)
+    if len(operator.outputs) > 3 and operator.outputs[3]:
+        flows[operator.outputs[3]] = tracer.flows[step]
+    return flows
+
+
 def lp_normalization(tracer: Tracer, operator: Operator) -> dict[str, Flow]:
     """Handle LpNormalization."""
     rank = tracer.rank(operator.inputs[0])
@@ -162,7 +175,7 @@ def along_axis(default: int) -> Handler:
     def handle(tracer: Tracer, operator: Operator) -> dict[str, Flow]:
         data = operator.inputs[0]
         rank = tracer.rank(data)
-        if operator.op_type == "CumSum":
+        if operator.op_type in {"CumSum", "CumProd"}:
             axis = int(tracer.constant(operator.inputs[1], "axis").ravel()[0])
         else:
             axis = int_attribute(operator, "axis", default)
@@ -200,9 +213,13 @@ HANDLERS: dict[str, Handler] = {
     "com.microsoft:GroupNorm": spatial_normalization,
     "LayerNormalization": from_axis(-1),
     "SimplifiedLayerNormalization": from_axis(-1),
+    "com.microsoft:SimplifiedLayerNormalization": from_axis(-1),
+    "com.microsoft:SkipLayerNormalization": skip_normalization,
+    "com.microsoft:SkipSimplifiedLayerNormalization": skip_normalization,
     "RMSNormalization": from_axis(-1),
     "LpNormalization": lp_normalization,
     "MeanVarianceNormalization": mean_variance,
     "TopK": along_axis(-1),
     "CumSum": along_axis(0),
+    "CumProd": along_axis(0),
 }  # fmt: skip

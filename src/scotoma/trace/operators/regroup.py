@@ -31,7 +31,7 @@ def regrouped(tracer: Tracer, operator: Operator, data: str, shape: Sequence[int
     return tracer.flow(operator, out, [Reading(data, layout, None, share=1)])
 
 
-def _permuted(tracer: Tracer, operator: Operator, data: str, permutation: Sequence[int]) -> Flow:
+def permuted(tracer: Tracer, operator: Operator, data: str, permutation: Sequence[int]) -> Flow:
     """Return the flow of a transpose: output axis i is input axis ``permutation[i]``."""
     layout = tracer.layout(data)
     if sorted(permutation) != list(range(len(layout))):
@@ -44,8 +44,39 @@ def _permuted(tracer: Tracer, operator: Operator, data: str, permutation: Sequen
 
 def reshape(tracer: Tracer, operator: Operator) -> dict[str, Flow]:
     """Handle Reshape, Flatten, Squeeze and Unsqueeze: the output's shape says it all."""
-    out = operator.outputs[0]
-    return {out: regrouped(tracer, operator, operator.inputs[0], tracer.shape(out))}
+    data, out = operator.inputs[0], operator.outputs[0]
+    shape = tracer.shape(out)
+    if "com.microsoft.nchwc" in tracer.resolution.model.opsets:
+        places = _unblocked(tracer.shape(data), shape)
+        if places is not None:
+            return {out: _relabelled(tracer, operator, data, places)}
+    return {out: regrouped(tracer, operator, data, shape)}
+
+
+def _unblocked(before: Sequence[int], after: Sequence[int]) -> dict[int, int] | None:
+    """Return where the spatial axes go in a reshape that spells out the blocks of channels.
+
+    A blocked tensor is declared (N, C, H, W) and stored (N, C / block, H, W, block). None for
+    any other reshape.
+    """
+    plain, spelt = sorted((tuple(before), tuple(after)), key=len)
+    if len(plain) < 3 or len(spelt) != len(plain) + 1 or spelt[-1] not in {8, 16}:
+        return None
+    if plain != (spelt[0], spelt[1] * spelt[-1], *spelt[2:-1]):
+        return None
+    return {axis: axis for axis in range(2, len(plain))}
+
+
+def _relabelled(tracer: Tracer, operator: Operator, data: str, places: dict[int, int]) -> Flow:
+    """Return the flow of an operator that keeps some axes and mixes up all others."""
+    layout, shape = tracer.layout(data), tracer.shape(operator.outputs[0])
+    reads: tuple[AxisRead, ...] = tuple(
+        Same(places[i]) if i in places else Mixed() for i in range(len(layout))
+    )
+    axes = [collapsed(n) for n in shape]
+    for old, new in places.items():
+        axes[new] = layout[old]
+    return tracer.flow(operator, tuple(axes), [Reading(data, layout, reads, share=1)])
 
 
 def squeeze(tracer: Tracer, operator: Operator) -> dict[str, Flow]:
@@ -87,7 +118,7 @@ def transpose(tracer: Tracer, operator: Operator) -> dict[str, Flow]:
     """Handle Transpose."""
     rank = tracer.rank(operator.inputs[0])
     permutation = ints_attribute(operator, "perm") or tuple(reversed(range(rank)))
-    return {operator.outputs[0]: _permuted(tracer, operator, operator.inputs[0], permutation)}
+    return {operator.outputs[0]: permuted(tracer, operator, operator.inputs[0], permutation)}
 
 
 def _chain(
@@ -100,7 +131,7 @@ def _chain(
     data, out = operator.inputs[0], operator.outputs[0]
     one = tracer.step(operator, "split", regrouped(tracer, operator, data, middle), middle)
     turned = [middle[i] for i in permutation]
-    two = tracer.step(operator, "turn", _permuted(tracer, operator, one, permutation), turned)
+    two = tracer.step(operator, "turn", permuted(tracer, operator, one, permutation), turned)
     return {out: regrouped(tracer, operator, two, tracer.shape(out))}
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 from scotoma.load.model import Operator
 from scotoma.trace.index_map import IndexMap
+from scotoma.trace.layout import Axis, Grid, of_grid, whole_grid
 from scotoma.trace.reading import Flow
 from scotoma.trace.resample import Resampling, simplest, taps
 from scotoma.trace.tracer import (
@@ -25,12 +27,16 @@ def resamplings(tracer: Tracer, operator: Operator) -> dict[int, Resampling]:
     before, after = tracer.shape(data), tracer.shape(out)
     if len(before) != len(after):
         raise CannotTellError("its output has another rank than its input")
-    old = operator.op_type == "Upsample" or (operator.version or 11) < 11
-    transformation = "asymmetric" if old else "half_pixel"
+    blocked = operator.domain == "com.microsoft.nchwc"
+    old = not blocked and (operator.op_type == "Upsample" or (operator.version or 11) < 11)
+    transformation = "asymmetric" if old or blocked else "half_pixel"
     if not old:
         transformation = str_attribute(operator, "coordinate_transformation_mode", transformation)
     if transformation == "tf_crop_and_resize":
         raise CannotTellError("it crops to a region of interest")
+    nearest_mode = str_attribute(operator, "nearest_mode", "round_prefer_floor")
+    if old or blocked:
+        nearest_mode = "floor"
     mode = str_attribute(operator, "mode", "nearest")
     mode = {"bilinear": "linear", "trilinear": "linear"}.get(mode, mode)
     if mode not in {"nearest", "linear", "cubic"}:
@@ -46,7 +52,7 @@ def resamplings(tracer: Tracer, operator: Operator) -> dict[int, Resampling]:
             continue
         resized[axis] = Resampling(
             n, m, scale, mode, transformation,
-            "floor" if old else str_attribute(operator, "nearest_mode", "round_prefer_floor"),
+            nearest_mode,
             int_attribute(operator, "antialias", 0) == 1,
             int_attribute(operator, "exclude_outside", 0) == 1,
         )  # fmt: skip
@@ -97,6 +103,7 @@ def resize(tracer: Tracer, operator: Operator) -> dict[str, Flow]:
     """Handle Resize and Upsample."""
     data = operator.inputs[0]
     maps: dict[int, IndexMap] = {}
+    nominal: dict[int, Axis] = {}
     for axis, resampling in resamplings(tracer, operator).items():
         table = taps(resampling)
         if table is None:
@@ -104,7 +111,40 @@ def resize(tracer: Tracer, operator: Operator) -> dict[str, Flow]:
                 f"its coordinates ({resampling.transformation}) cannot be followed"
             )
         maps[axis] = table
-    return {operator.outputs[0]: map_axes(tracer, operator, data, maps)}
+        if (found := _nominal(tracer, tracer.layout(data)[axis], resampling)) is not None:
+            nominal[axis] = found
+    flow = map_axes(tracer, operator, data, maps)
+    if nominal:
+        layout = tuple(nominal.get(i, axis) for i, axis in enumerate(flow.layout))
+        flow = replace(flow, layout=layout)
+    return {operator.outputs[0]: flow}
+
+
+def _nominal(tracer: Tracer, axis: Axis, resampling: Resampling) -> Axis | None:
+    """Return the axis of a map that is upsampled to the size of one it was downsampled from.
+
+    From 7 cells a stride of 2 makes 3 or 4, and resizing to 7 again is no factor of 2. With the
+    borders ignored it is: the receptive field is that of the factor which restores the effective
+    stride of the larger map. The cells that are read stay those of this size. None for all other
+    axes.
+    """
+    n, m = resampling.size_in, resampling.size_out
+    grid = whole_grid(axis)
+    if grid is None or grid.field is None or m <= n or m % n == 0:
+        return None
+    for stride in tracer.strides(grid.label, m):
+        factor = grid.field.effective_stride / stride if stride else Fraction(0)
+        if factor.denominator != 1 or factor < 2 or abs(m - n * factor) >= factor:
+            continue
+        size = n * int(factor)
+        table = taps(replace(resampling, size_out=size, scale=factor))
+        field = table.field(grid.field) if table is not None else None
+        if table is not None and field is None:
+            field = grid.field.of_cells(m, stride, table.reads)
+        if field is not None:
+            note = f"resized by {Fraction(m, n)} at this size: followed as the factor {factor}"
+            return of_grid(Grid(grid.label, m, field, grid.note or note))
+    return None
 
 
 HANDLERS = {

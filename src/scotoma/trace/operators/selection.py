@@ -1,6 +1,8 @@
-"""Operators that select, pad or assemble cells: Slice, Pad, Split, Concat, Gather, Scatter."""
+"""Operators that select, pad or assemble cells: Slice, Pad, Split, Concat, ScatterND."""
 
 from __future__ import annotations
+
+from math import prod
 
 import numpy as np
 
@@ -8,22 +10,21 @@ from scotoma.load.model import Operator
 from scotoma.trace.index_map import IndexMap, Pattern, TapsMap, WindowMap
 from scotoma.trace.layout import Axis, Grid, collapsed, is_tracked, of_grid
 from scotoma.trace.operators.elementwise import join
-from scotoma.trace.operators.regroup import regrouped
 from scotoma.trace.reading import AxisRead, Flow, Mapped, Mixed, Reading, Same
 from scotoma.trace.tracer import (
     CannotTellError,
     Tracer,
     axis_grid,
-    everything,
     int_attribute,
     ints_attribute,
     map_axes,
+    mapped_axis,
     optional_input,
     str_attribute,
 )
 
 
-def _select(tracer: Tracer, operator: Operator, data: str, maps: dict[int, IndexMap]) -> Flow:
+def select(tracer: Tracer, operator: Operator, data: str, maps: dict[int, IndexMap]) -> Flow:
     """Return the flow of a selection along some axes; unfollowed axes just change their size."""
     layout = tracer.layout(data)
     out: list[Axis] = []
@@ -64,7 +65,7 @@ def slice_(tracer: Tracer, operator: Operator) -> dict[str, Flow]:
         cells = range(*slice(start, end if end > -(1 << 62) else None, step).indices(size))
         if cells != range(size):
             maps[axis % len(shape)] = _range_map(cells, size)
-    return {operator.outputs[0]: _select(tracer, operator, data, maps)}
+    return {operator.outputs[0]: select(tracer, operator, data, maps)}
 
 
 def _range_map(cells: range, size: int) -> IndexMap:
@@ -107,7 +108,7 @@ def split(tracer: Tracer, operator: Operator) -> dict[str, Flow]:
             raise CannotTellError("an output without a name hides where the next part starts")
         size = tracer.shape(name)[axis]
         maps: dict[int, IndexMap] = {axis: WindowMap.slice(start, 1, shape[axis], size)}
-        flows[name] = _select(tracer, operator, data, maps)
+        flows[name] = select(tracer, operator, data, maps)
         start += size
     return flows
 
@@ -123,7 +124,7 @@ def pad(tracer: Tracer, operator: Operator) -> dict[str, Flow]:
         begin, end = begins[axis], ends[axis]
         if begin or end:
             maps[axis] = _pad_map(begin, end, size, mode)
-    return {operator.outputs[0]: _select(tracer, operator, data, maps)}
+    return {operator.outputs[0]: select(tracer, operator, data, maps)}
 
 
 def pads_of(tracer: Tracer, operator: Operator, rank: int) -> tuple[list[int], list[int]]:
@@ -219,63 +220,10 @@ def _assembled(tracer: Tracer, tensors: list[str], sizes: list[int], axis: int, 
     return Grid(None, total, None, "assembled from parts of several origins")
 
 
-def gather(tracer: Tracer, operator: Operator) -> dict[str, Flow]:
-    """Handle Gather with constant indices."""
-    data, out = operator.inputs[0], operator.outputs[0]
-    if not tracer.depends(data):
-        return everything(tracer, operator)
-    shape = tracer.shape(data)
-    axis = int_attribute(operator, "axis", 0) % max(len(shape), 1)
-    indices = tracer.constant(operator.inputs[1], "indices")
-    return {out: _gathered(tracer, operator, axis, indices)}
-
-
-def gather_nd(tracer: Tracer, operator: Operator) -> dict[str, Flow]:
-    """Handle GatherND with constant indices of the first axis."""
-    data, out = operator.inputs[0], operator.outputs[0]
-    if not tracer.depends(data):
-        return everything(tracer, operator)
-    indices = tracer.constant(operator.inputs[1], "indices")
-    if int_attribute(operator, "batch_dims", 0) or indices.ndim == 0 or indices.shape[-1] != 1:
-        raise CannotTellError("it gathers along several axes at once")
-    return {out: _gathered(tracer, operator, 0, indices[..., 0])}
-
-
-def _gathered(tracer: Tracer, operator: Operator, axis: int, indices: np.ndarray) -> Flow:
-    data = operator.inputs[0]
-    size = tracer.shape(data)[axis]
-    table = np.where(indices < 0, indices + size, indices).astype(np.int64)
-    if table.size and not ((table >= 0) & (table < size)).all():
-        raise CannotTellError("its indices are out of range")
-    flow = _select(tracer, operator, data, {axis: _table_map(table.ravel(), size)})
-    if table.ndim == 1:
-        return flow
-    # An index array of another rank: the selected axis is reshaped into the array's axes.
-    layout = tracer.layout(data)
-    flat = [*tracer.shape(data)[:axis], table.size, *tracer.shape(data)[axis + 1 :]]
-    step = tracer.step(operator, "gather", flow, flat)
-    if table.ndim == 0:
-        reads: list[AxisRead] = [*(Same(i) for i in range(axis)), Mixed()]
-        reads += [Same(i - 1) for i in range(axis + 1, len(layout))]
-        out = flow.layout[:axis] + flow.layout[axis + 1 :]
-        return tracer.flow(operator, out, [Reading(step, flow.layout, tuple(reads), share=1)])
-    return regrouped(tracer, operator, step, tracer.shape(operator.outputs[0]))
-
-
-def _table_map(table: np.ndarray, size: int) -> IndexMap:
-    """Return the map of a table of cells, as a slice where it is one."""
-    if len(table) == 1:
-        return WindowMap.slice(int(table[0]), 1, size, 1)
-    steps = np.diff(table)
-    if len(table) and (steps == steps[0]).all() and steps[0] > 0:
-        return WindowMap.slice(int(table[0]), int(steps[0]), size, len(table))
-    return TapsMap.of_table(table, size)
-
-
 def scatter_nd(tracer: Tracer, operator: Operator) -> dict[str, Flow]:
-    """Handle ScatterND whose constant indices address unfollowed axes (channels) or everything.
+    """Handle ScatterND whose constant indices are all combinations of some cells per axis.
 
-    Every place may then come from the data or from the updates at the same place.
+    Every place may then come from the data; those written may come from the updates.
     """
     data, indices_name, updates = operator.inputs[:3]
     out = operator.outputs[0]
@@ -283,37 +231,60 @@ def scatter_nd(tracer: Tracer, operator: Operator) -> dict[str, Flow]:
     shape = tracer.shape(data)
     depth = indices.shape[-1] if indices.ndim else 0
     blocks = tracer.shape(updates)[: indices.ndim - 1]
-    layouts = [tracer.layout(t) for t in (data, updates) if tracer.depends(t)]
     if not 0 < depth <= len(shape) or indices.size == 0:
         raise CannotTellError("its indices do not fit its input")
-    grid = _regular(indices.reshape(-1, depth), shape)
-    if grid is None or any(b != 1 for b in blocks[: max(len(blocks) - depth, 0)]):
+    cells = _regular(indices.reshape(-1, depth), shape)
+    if cells is None or any(b != 1 for b in blocks[: max(len(blocks) - depth, 0)]):
         raise CannotTellError("it scatters to places without a simple pattern")
-    full = [list(range(n)) == cells for n, cells in zip(shape[:depth], grid, strict=True)]
-    for layout in layouts:
-        for axis in range(min(depth, len(layout))):
-            if not full[axis] and is_tracked(layout[axis]):
-                raise CannotTellError("it scatters into a part of the image's axes")
     if len(tracer.shape(updates)) != len(shape):
         raise CannotTellError("its updates are laid out differently")
-    live = [t for t in (data, updates) if tracer.depends(t)]
+    live = [data] if tracer.depends(data) else []
+    if tracer.depends(updates):
+        live.append(_written(tracer, operator, updates, cells))
     layout, readings = join(tracer, live, len(shape))
-    axes: list[Axis] = [
+    axes = tuple(
         axis if is_tracked(axis) else collapsed(n) for axis, n in zip(layout, shape, strict=True)
-    ]
-    fixed = []
-    for reading in readings:
-        reads = tuple(Same(i) if is_tracked(a) else Mixed() for i, a in enumerate(reading.layout))
-        fixed.append(Reading(reading.tensor, reading.layout, reads, share=1))
-    return {out: tracer.flow(operator, tuple(axes), fixed)}
+    )
+    return {out: tracer.flow(operator, axes, readings)}
+
+
+def _written(tracer: Tracer, operator: Operator, updates: str, cells: list[list[int]]) -> str:
+    """Return the updates moved to the cells that they are written to, as a step."""
+    layout, shape = tracer.layout(updates), tracer.shape(operator.outputs[0])
+    out: list[Axis] = []
+    reads: list[AxisRead] = []
+    for i, (axis, size) in enumerate(zip(layout, shape, strict=True)):
+        axis_cells = cells[i] if i < len(cells) else list(range(size))
+        if len(axis_cells) != tracer.shape(updates)[i]:
+            raise CannotTellError("its updates do not fit its indices")
+        if is_tracked(axis):
+            new, read = mapped_axis(axis, i, _writing(axis_cells, size))
+        else:
+            new, read = collapsed(size), Mixed()
+        out.append(new)
+        reads.append(read)
+    reading = Reading(updates, layout, tuple(reads), share=1)
+    return tracer.step(operator, "written", tracer.flow(operator, tuple(out), [reading]), shape)
+
+
+def _writing(cells: list[int], size: int) -> IndexMap:
+    """Return the map of an axis of `size` cells whose cell ``cells[j]`` reads cell j."""
+    step = cells[1] - cells[0] if len(cells) > 1 else 1
+    if cells != list(range(cells[0], cells[0] + len(cells) * step, step)):
+        table = np.full(size, -1)
+        table[cells] = np.arange(len(cells))
+        return TapsMap.of_table(table, len(cells))
+    if step == 1:
+        return WindowMap(1, 1, 1, cells[0], len(cells), size)
+    return WindowMap(1, step, 1, -cells[0], len(cells), size, transposed=True)
 
 
 def _regular(rows: np.ndarray, shape: tuple[int, ...]) -> list[list[int]] | None:
     """Return the cells per axis if the index rows are all their combinations, in order."""
     if ((rows < 0) | (rows >= np.array(shape[: rows.shape[1]]))).any():
         return None
-    cells = [sorted(set(rows[:, a].tolist())) for a in range(rows.shape[1])]
-    if len(rows) != int(np.prod([len(c) for c in cells])):
+    cells = [np.unique(rows[:, a]).tolist() for a in range(rows.shape[1])]
+    if len(rows) != prod(map(len, cells)):
         return None
     expected = np.stack(np.meshgrid(*cells, indexing="ij"), axis=-1).reshape(-1, rows.shape[1])
     return cells if np.array_equal(rows, expected) else None
@@ -326,7 +297,5 @@ HANDLERS = {
     "com.microsoft:Pad": pad,
     "Concat": concat,
     "com.microsoft:QLinearConcat": quantized_concat,
-    "Gather": gather,
-    "GatherND": gather_nd,
     "ScatterND": scatter_nd,
 }

@@ -1,0 +1,115 @@
+"""Learned upsampling whose weights fill the cells of a tile unevenly: a checkerboard.
+
+What it finds
+-------------
+The last upsampling before an output that is a map (an image, a mask): a transposed convolution with
+a stride, or a convolution followed by a pixel shuffle (``DepthToSpace``, or the same by Reshape and
+Transpose). Its weights are added up for each place in a tile of stride by stride cells; on a flat
+input these sums are the output, exactly, and the tile repeats. Reported where they differ by more
+than 30 % of their mean size. Where the network in front can be followed, the flat input is what it
+makes of a flat image, so that a trained net whose sums differ for other inputs only stays silent.
+
+Why it matters
+--------------
+A pattern with the period of the stride lies over flat areas of every output. Kernels that are no
+multiple of their stride tend to it, because neighbours get different numbers of taps, but training
+may even them out, and a kernel that is a multiple guarantees nothing.
+
+What to do
+----------
+Resize (nearest or linear) and convolve instead, or start from weights that are even (ICNR for pixel
+shuffles, bilinear for transposed convolutions) and train on. A convolution of 3x3 behind the
+upsampling, or a blur, attenuates the pattern.
+
+Limits
+------
+Silent where a window of more than one cell follows: it blends the phases. Where the weights cannot
+be read, a kernel that is no multiple of its stride is a note. Cells that get no tap at all belong
+to unwritten-output. The borders of the flat image are left out, although averages over whole maps
+see them, so that the number differs a little from what a runtime shows.
+
+References
+----------
+Odena et al. 2016, Deconvolution and checkerboard artifacts; Aitken et al. 2017.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+from scotoma.errors import WeightsUnavailableError
+from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
+from scotoma.gaps import gaps
+from scotoma.pointwise import ends_in_a_map
+from scotoma.rule import Rule, RuleMeta
+from scotoma.upsampling import Unevenness, Upsampling, unevenness, upsamplings
+
+if TYPE_CHECKING:
+    from scotoma.facts import Facts
+
+LIMIT = 0.3
+"""Difference of the phases over their mean size from which on it is a warning."""
+
+
+class CheckerboardUpsampling(Rule):
+    """A pattern with the period of the stride lies over the output."""
+
+    meta: ClassVar[RuleMeta] = RuleMeta(
+        code="SC601",
+        name="checkerboard-upsampling",
+        severity=Severity.WARNING,
+        since="0.1.0",
+        references=(
+            "https://distill.pub/2016/deconv-checkerboard/",
+            "https://arxiv.org/abs/1707.02937",
+        ),
+    )
+
+    def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
+        """Yield every last upsampling with uneven phases."""
+        for item in upsamplings(facts):
+            if not ends_in_a_map(facts, item.operator.outputs[0]):
+                continue
+            windows = facts.windows(item.operator) or ()
+            found = [gaps(window, axis) for axis, window in enumerate(windows)]
+            if any(gap is not None and gap.interior for gap in found):
+                continue
+            try:
+                uneven = unevenness(facts, item, LIMIT)
+            except WeightsUnavailableError as error:
+                if item.overlaps_evenly:
+                    reason = f"whether its phases are even depends on its weights: {error}"
+                    yield self.undecided(reason, item.operator)
+                else:
+                    yield self._by_structure(item)
+                continue
+            if uneven is not None and uneven.score > LIMIT:
+                yield self._finding(item, uneven)
+
+    def _finding(self, item: Upsampling, uneven: Unevenness) -> Finding:
+        tile = "x".join(map(str, item.strides))
+        flat = "flat image" if uneven.flat_image else "flat input"
+        places = [Location(item.operator.name, item.operator.op_type)]
+        if item.convolution is not item.operator:
+            note = "its weights decide"
+            places.append(Location(item.convolution.name, item.convolution.op_type, None, note))
+        return self.finding(
+            places,
+            f"on a {flat} the values in each tile of {tile} cells differ by {uneven.score:.0%} of "
+            f"their mean size (channel {uneven.channel}, limit {LIMIT:.0%})",
+            Measurement("phase_unevenness", round(uneven.score, 6), "1", limit=LIMIT),
+            remedy="resize and convolve instead, or train from weights with even phases (ICNR, "
+            "bilinear), or blur the output",
+        )
+
+    def _by_structure(self, item: Upsampling) -> Finding:
+        kernel, strides = ("x".join(map(str, pair)) for pair in (item.kernel, item.strides))
+        return self.finding(
+            item.operator,
+            f"its {kernel} kernel is no multiple of its stride {strides}, so that neighbouring "
+            "cells get different numbers of taps; whether the weights even it out cannot be told, "
+            "because they cannot be read",
+            remedy="use a kernel that is a multiple of the stride, or resize and convolve",
+            severity=Severity.NOTE,
+        )

@@ -1,0 +1,102 @@
+"""A dilated window with SAME_UPPER or SAME_LOWER padding, which onnxruntime cannot do.
+
+What it finds
+-------------
+Convolutions with ``auto_pad`` SAME_UPPER or SAME_LOWER and a dilation above 1 on some axis, a 1x1
+kernel included, and pools of which the same padding comes out wrong for the dilation.
+
+Why it matters
+--------------
+onnxruntime refuses such a convolution when it runs: "Dilation not supported for AutoPadType". The
+checker and the shape inference of onnx say nothing. Of such a pool it leaves the dilation out of
+the padding, so that the map is smaller than the specification says. PyTorch writes these models:
+``padding="same"`` with a dilation, by the TorchScript exporter.
+
+What to do
+----------
+Write the pads out: with extent ``(kernel - 1) * dilation + 1`` and stride 1, ``extent - 1`` cells,
+half of them on each side. The finding says which pads fit the examined size.
+
+References
+----------
+onnxruntime issue 20582.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+from scotoma.auto_pad import (
+    automatic,
+    declared_pads,
+    explicit_pads,
+    is_convolution,
+    is_dilated,
+    is_pool,
+    is_pool_beyond_specification,
+    numbers,
+    remedy,
+)
+from scotoma.findings import Finding, Measurement, Severity, Undecided
+from scotoma.rule import Rule, RuleMeta
+from scotoma.scopes import scopes
+
+if TYPE_CHECKING:
+    from scotoma.facts import Facts
+    from scotoma.load.model import Operator
+
+
+class DilatedAutoPad(Rule):
+    """Automatic padding of a dilated window."""
+
+    meta: ClassVar[RuleMeta] = RuleMeta(
+        code="SC405", name="dilated-auto-pad", severity=Severity.ERROR, since="0.1.0",
+        references=("https://github.com/microsoft/onnxruntime/issues/20582",),
+    )  # fmt: skip
+
+    def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
+        """Yield every dilated window whose padding is left to the runtime."""
+        for _, operator in facts.walk():
+            if automatic(operator).startswith("SAME") and is_dilated(operator):
+                break
+        else:
+            return
+        for scope in scopes(facts):
+            for operator in scope.operators:
+                if not automatic(operator).startswith("SAME") or not is_dilated(operator):
+                    continue
+                if declared_pads(operator) or operator.op_type == "ConvTranspose":
+                    continue
+                if is_convolution(operator):
+                    yield self._refused(facts, operator)
+                elif is_pool(operator):
+                    wrong = is_pool_beyond_specification(facts, operator)
+                    if wrong is None:
+                        yield self.undecided("the size of its input is not known", operator)
+                    elif wrong:
+                        yield self._smaller(facts, operator)
+
+    def _refused(self, facts: Facts, operator: Operator) -> Finding:
+        dilation = max(numbers(operator, "dilations"))
+        return self.finding(
+            operator,
+            f"it has a dilation of {dilation} and auto_pad={automatic(operator)}, which "
+            "onnxruntime refuses when it runs (dilation 1 at most)",
+            Measurement("dilation", dilation, "1", limit=1),
+            remedy=remedy(facts, operator),
+        )
+
+    def _smaller(self, facts: Facts, operator: Operator) -> Finding:
+        windows, pads = facts.windows(operator) or (), explicit_pads(facts, operator) or ()
+        actual = [*(w.pad_begin for w in windows), *(w.pad_end for w in windows)]
+        dilation = max(numbers(operator, "dilations"))
+        return self.finding(
+            operator,
+            f"auto_pad={automatic(operator)} means pads of {list(pads)} with its dilation of "
+            f"{dilation}; onnxruntime leaves the dilation out and pads by {actual}, which makes "
+            f"{'x'.join(str(w.size_out) for w in windows)} windows instead of "
+            f"{'x'.join(str(-(-w.size_in // w.stride)) for w in windows)}",
+            Measurement("padding", sum(actual), "cells", limit=sum(pads)),
+            remedy=remedy(facts, operator),
+        )

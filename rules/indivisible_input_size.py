@@ -1,0 +1,96 @@
+"""Skip connections that crop, pad or stretch because the strides do not divide the input size.
+
+What it finds
+-------------
+A network that goes down by strides and up again meets its own maps at skip connections. Where the
+input is no multiple of the total stride, a division drops a row or column on the way down, and the
+way up must make up for it: by a Pad, a Slice or a Resize to a size that is no whole multiple. These
+operators are named, with the nearest input sizes that need none of them.
+
+Why it matters
+--------------
+The coarse map no longer covers the same part of the image as the fine one that it is joined with:
+padded rows hold nothing, cropped ones are computed for nothing, and a stretched map drifts against
+the other by up to a cell. The last rows and columns of masks and boxes are the ones that suffer.
+
+What to do
+----------
+Run the model at one of the sizes named, padding the image rather than the maps.
+
+Limits
+------
+Crops of as many cells as the upsampling factor or more are taken for part of the plan (U-Nets
+without padding), gates are left out, and a model that needs the same operators at a divisible size
+too is not reported. A model with a fixed input size cannot be tried at another: there the nearest
+multiples of the total stride are named.
+
+References
+----------
+https://arxiv.org/abs/1505.04597 (U-Net: choose the tile size so that all poolings divide)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
+from scotoma.misfits import misfits, sizes_around, total_stride
+from scotoma.rule import Rule, RuleMeta
+
+if TYPE_CHECKING:
+    from scotoma.facts import Facts
+    from scotoma.misfits import Misfit
+
+
+class IndivisibleInputSize(Rule):
+    """Skip connections are made to fit at this input size."""
+
+    meta: ClassVar[RuleMeta] = RuleMeta(
+        code="SC802", name="indivisible-input-size", severity=Severity.WARNING, since="0.1.0",
+        references=("https://arxiv.org/abs/1505.04597",),
+    )  # fmt: skip
+
+    def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
+        """Yield one finding with every operator that makes a branch fit."""
+        examined = facts.resolution.examined
+        if examined is None or examined.shape is None:
+            return
+        size = tuple(examined.shape[a] for a in examined.spatial_axes)
+        found = misfits(facts)
+        if not found:
+            return
+        strides = total_stride(facts)
+        found = [m for m in found if size[m.label] % strides[m.label]]
+        candidates = sizes_around(size, strides) if found else []
+        tried = [(c, other) for c in candidates if (other := facts.at(c)) is not None]
+        fits = [c for c, other in tried if not misfits(other)]
+        if not found or (tried and not fits):
+            return
+        names = list(dict.fromkeys(m.operator.name for m in found))
+        worst = found[0]
+        many = f"{len(names)} operators, first '{names[0]}'," if len(names) > 1 else f"'{names[0]}'"
+        does = "make" if len(names) > 1 else "makes"
+        stride = max(strides)
+        sizes = " or ".join("x".join(map(str, c)) for c in (fits or candidates))
+        yield self.finding(
+            [Location(m.operator.name, m.operator.op_type, None, said(m)) for m in found],
+            f"{many} {does} branches fit that do not ({worst.before} to {worst.after} cells for "
+            f"'{worst.join.operator.name}'): {'x'.join(map(str, size))} is no multiple of the "
+            f"total stride {stride}",
+            Measurement("total_stride", stride, "px"),
+            Measurement("remainder", size[worst.label] % strides[worst.label], "px", limit=0),
+            Measurement("operators", len(names), "operators", limit=0),
+            remedy=f"run it at {sizes}, where every branch fits"
+            if fits
+            else f"export it for {sizes}: multiples of the total stride",
+        )
+
+
+def said(misfit: Misfit) -> str:
+    """Say what an operator does to fit."""
+    kind = {"Pad": "pads", "Slice": "crops"}.get(misfit.operator.op_type, "resizes")
+    return (
+        f"axis {misfit.label}: {kind} {misfit.before} to {misfit.after} cells "
+        f"for '{misfit.join.operator.name}'"
+    )

@@ -1,0 +1,104 @@
+"""A pool that is padded by as much as its kernel or more, which onnxruntime does not load.
+
+What it finds
+-------------
+Max, average and Lp pools with an entry of ``pads`` as large as their kernel along that axis, or
+larger. The kernel counts without its dilation. Likewise max and average pools right behind a Pad
+with zeros that onnxruntime folds into them, where both together are that much.
+
+Why it matters
+--------------
+The first or last window then holds padding only: a maximum or a mean of nothing. onnxruntime
+refuses the model when it loads it ("Pad should be smaller than kernel"), PyTorch allows half the
+kernel. The checker and the shape inference of onnx say nothing, and other runtimes give NaN, zero
+or the lowest number there is. A Pad in front is lawful in itself; but at its default optimisation
+level onnxruntime (1.31) folds it into the pool, and then refuses what it made.
+
+What to do
+----------
+Pad by half the kernel at most, ``(kernel - 1) / 2`` for a map of the same size. For more of a
+border put a Pad in front that says what to fill it with.
+
+References
+----------
+onnx issue 5235.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from scotoma.auto_pad import numbers
+from scotoma.borders import is_folded, pool_kind, zeros_in_front
+from scotoma.findings import Finding, Measurement, Severity, Undecided
+from scotoma.rule import Rule, RuleMeta
+
+if TYPE_CHECKING:
+    from scotoma.borders import Front
+    from scotoma.facts import Facts
+    from scotoma.load.model import Operator
+
+
+class PadsExceedKernel(Rule):
+    """Padding as wide as the window."""
+
+    meta: ClassVar[RuleMeta] = RuleMeta(
+        code="SC304", name="pads-exceed-kernel", severity=Severity.ERROR, since="0.1.0",
+        references=("https://github.com/onnx/onnx/issues/5235",),
+    )  # fmt: skip
+
+    def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
+        """Yield every such pool, those in bodies included."""
+        told = set()
+        for _, operator in facts.walk():
+            kernel, pads = numbers(operator, "kernel_shape"), numbers(operator, "pads")
+            worst = widest(kernel, pads) if pool_kind(operator) else None
+            if worst is not None:
+                told.add(operator)
+                yield self._finding(operator, *worst)
+        for operator in facts.operators:
+            windows = facts.windows(operator) if pool_kind(operator) else None
+            front = zeros_in_front(facts, operator, len(windows)) if windows else None
+            if operator in told or front is None or not is_folded(facts, operator, front):
+                continue
+            kernel = numbers(operator, "kernel_shape")
+            own = numbers(operator, "pads") or (0,) * len(front.added)
+            both = [a + b for a, b in zip(own, front.added, strict=False)]
+            worst = widest(kernel, both)
+            if worst is not None:
+                yield self._folded(operator, front, *worst)
+
+    def _folded(self, operator: Operator, front: Front, pad: int, kernel: int) -> Finding:
+        name = front.padding.operator.name
+        return self.finding(
+            operator,
+            f"with the zeros of '{name}' it is padded by {pad} cells beside a kernel of {kernel}; "
+            "onnxruntime folds that Pad into it and then does not load more than "
+            f"{kernel - 1}, unless its optimisation is off",
+            Measurement("padding", pad, "cells", limit=kernel - 1),
+            remedy="pad by less than the kernel, or disable Pad_Fusion when the session is made",
+        )
+
+    def _finding(self, operator: Operator, pad: int, kernel: int) -> Finding:
+        return self.finding(
+            operator,
+            f"it is padded by {pad} cells beside a kernel of {kernel}, so that whole windows lie "
+            f"in the padding; onnxruntime does not load more than {kernel - 1}",
+            Measurement("padding", pad, "cells", limit=kernel - 1),
+            remedy=f"pad by {kernel // 2} at most, or pad with a Pad in front",
+        )
+
+
+def widest(kernel: Sequence[int], pads: Sequence[int]) -> tuple[int, int] | None:
+    """Return the padding that exceeds its kernel the most, and the kernel; None if none does.
+
+    Examples
+    --------
+    >>> widest((3, 3), (1, 1, 1, 4))
+    (4, 3)
+    """
+    if len(pads) != 2 * len(kernel):
+        return None
+    pairs = [pair for pair in zip(pads, [*kernel, *kernel], strict=True) if pair[0] >= pair[1]]
+    return max(pairs, key=lambda pair: pair[0] - pair[1], default=None)

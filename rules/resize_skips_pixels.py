@@ -1,0 +1,107 @@
+"""Downscaling without antialiasing that steps over cells.
+
+What it finds
+-------------
+Resize operators that make the image or a feature map smaller and interpolate between the nearest
+cells only, so that some cells count for no output: linear by a quarter reads two of four, nearest
+by a half one of two, along each axis. Only cells that no other operator reads, and the share of
+them. Linear halving with half-pixel centres averages all cells and is silent.
+
+Why it matters
+--------------
+Thin lines, small letters and single pixels vanish or flicker with a shift by a pixel, and what is
+skipped cannot be learned. Preprocessing in training usually averaged.
+
+What to do
+----------
+Set antialias=1 (opset 18), scale by halves, or pool by the average before.
+
+References
+----------
+https://github.com/pytorch/pytorch/issues/80033, https://arxiv.org/abs/2104.11222 (On aliased
+resizing)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
+from scotoma.rule import Rule, RuleMeta
+from scotoma.support import Resized, readers, resized_axes, spread, unread_cells
+
+if TYPE_CHECKING:
+    from scotoma.facts import Facts
+    from scotoma.load.model import Operator
+
+RESIZES = frozenset({"Resize", "Upsample"})
+
+
+class ResizeSkipsPixels(Rule):
+    """A downscaling that reads only some of its input."""
+
+    meta: ClassVar[RuleMeta] = RuleMeta(
+        code="SC108", name="resize-skips-pixels", severity=Severity.WARNING, since="0.1.0",
+        references=("https://github.com/pytorch/pytorch/issues/80033",
+                    "https://arxiv.org/abs/2104.11222"),
+    )  # fmt: skip
+
+    def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
+        """Yield one finding for every such operator."""
+        geometry = facts.geometry
+        resizes = [op for op in facts.operators if op.op_type in RESIZES]
+        if geometry is None or not resizes:
+            return
+        read_by = readers(geometry, facts.functional())
+        for operator in resizes:
+            axes = [a for a in resized_axes(geometry, operator) if a.skipped.any()]
+            tensor = operator.inputs[0]
+            if not axes or tensor in facts.functional() or not leads_on(facts, operator, read_by):
+                continue
+            unread = unread_cells(geometry, tensor, read_by[tensor])
+            skipped = np.zeros(unread.shape, bool)
+            for axis in axes:
+                skipped = skipped | spread(geometry, tensor, axis.label, axis.skipped)
+            skipped &= unread
+            share = Fraction(int(skipped.sum()), skipped.size)
+            if not share:
+                continue
+            yield self.finding(
+                Location(operator.name, operator.op_type, tensor),
+                f"reads {listed(axes)} of {whose(facts, tensor)} and has no antialiasing: "
+                f"{float(share):.1%} of the cells count for nothing",
+                Measurement("skipped_cell_fraction", share, "1", limit=0),
+                remedy="set antialias=1 (opset 18), or average before: by a half, linear reads all",
+            )
+
+
+def leads_on(facts: Facts, operator: Operator, read_by: Mapping[str, object]) -> bool:
+    """Tell whether an operator's output is read on the way to an output of the model, or is one."""
+    out = operator.outputs[0]
+    return out in read_by or out in facts.functional()
+
+
+def listed(axes: list[Resized]) -> str:
+    """Say how many cells are read along each axis, once where they agree.
+
+    Examples
+    --------
+    >>> half = Resized(0, 8, 4, np.arange(8) % 2 == 0, Fraction(8))
+    >>> listed([half]), listed([half, half])
+    ('4 of 8 cells along one axis', '4 of 8 cells along each axis')
+    """
+    said = [f"{int(a.read.sum())} of {a.size_in}" for a in axes]
+    if len(set(said)) > 1:
+        return " and ".join(f"{text} cells along axis {a.label}" for text, a in zip(said, axes,
+                            strict=True))  # fmt: skip
+    return f"{said[0]} cells along {'each' if len(axes) > 1 else 'one'} axis"
+
+
+def whose(facts: Facts, tensor: str) -> str:
+    """Say whether a tensor has the pixels of the image as its cells."""
+    image = all(f == 1 for f in facts.receptive_field(tensor) or (0,))
+    return "the image" if image else f"the feature map '{tensor}'"

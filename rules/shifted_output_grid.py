@@ -1,0 +1,94 @@
+"""Output maps whose grid does not lie centred on the image.
+
+What it finds
+-------------
+Where a graph output is a feature map, its cells stand for places in the image: the centre of the
+whole grid should be the centre of the image, and the first cell should be centred on
+``(stride - 1) / 2``, the middle of the first block of pixels. Reported is how far the receptive
+fields of the cells lie off that, in pixels, for the output where it is most.
+
+Why it matters
+--------------
+Whoever turns cells into coordinates by ``(cell + 0.5) * stride`` is off by this much. Most
+networks with padded 3x3 layers of stride 2 are, by half their stride and less; a detector trained
+that way has learnt it, but a decoder, a new head or a comparison with another model has not.
+
+What to do
+----------
+Add the offset when cells are turned into pixels, or train with a backbone and a size that keep the
+grid centred: 2x2 or 4x4 windows with stride 2, or sizes at which no padding is left over.
+
+Limits
+------
+Only outputs that keep the image's axes; boxes and scores that were flattened into a list are left
+out. Along a U-Net's skips the widest path counts. Offsets of half a pixel and less are not
+reported, and neither is the first cell of a centred map that unpadded layers made smaller.
+
+References
+----------
+https://distill.pub/2019/computing-receptive-fields/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import TYPE_CHECKING, ClassVar
+
+from scotoma.drift import causal_axes, pixels
+from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
+from scotoma.joins import grid_offsets
+from scotoma.rule import Rule, RuleMeta
+
+if TYPE_CHECKING:
+    from scotoma.facts import Facts
+    from scotoma.joins import Offset
+
+LIMIT = Fraction(1, 2)
+"""Pixels of the input, within which it is a matter of where a pixel's origin is."""
+
+
+class ShiftedOutputGrid(Rule):
+    """The cells of a dense output are centred beside their places."""
+
+    meta: ClassVar[RuleMeta] = RuleMeta(
+        code="SC207", name="shifted-output-grid", severity=Severity.NOTE, since="0.1.0",
+        references=("https://distill.pub/2019/computing-receptive-fields/",),
+    )  # fmt: skip
+
+    def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
+        """Yield one note with every output that is off."""
+        causal = causal_axes(facts)
+        off = [o for o in grid_offsets(facts) if o.label not in causal and is_off(o)]
+        if not off:
+            return
+        worst = max(off, key=lambda o: max(abs(o.grid), abs(o.first)))
+        where = [
+            Location(
+                None, None, o.tensor,
+                f"axis {o.label}: grid {pixels(o.grid)} off the centre of the image, first cell "
+                f"{pixels(o.first)} off {float(o.ideal):.3g}",
+            )
+            for o in off
+        ]  # fmt: skip
+        names = len({o.tensor for o in off})
+        yield self.finding(
+            where,
+            f"the grid of output '{worst.tensor}'{'' if names == 1 else f' ({names} outputs)'} "
+            f"lies {pixels(worst.grid)} off the centre of the image, and its first cell is "
+            f"centred on {float(worst.ideal + worst.first):.3g} instead of "
+            f"{float(worst.ideal):.3g} px",
+            Measurement("grid_offset", worst.grid, "px", limit=LIMIT),
+            Measurement("first_cell_offset", worst.first, "px", limit=LIMIT),
+            Measurement("effective_stride", worst.stride, "px"),
+            remedy=f"add {pixels(worst.first)} when cells are turned into pixels, unless the "
+            f"model's answers were trained to hold it"
+            if worst.first
+            else "the cells lie in place; choose an input size that they cover evenly",
+        )
+
+
+def is_off(offset: Offset) -> bool:
+    """Tell whether a grid is off, or the first cell of one that covers the image."""
+    covers = offset.stride > 1 and offset.stride * offset.cells >= offset.size
+    return abs(offset.grid) > LIMIT or (covers and abs(offset.first) > LIMIT)

@@ -1,0 +1,101 @@
+"""The options of ``scotoma lint`` that a configuration can hold as well, and their values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from scotoma.cli.options import mirrored, split_selectors, together
+
+if TYPE_CHECKING:
+    from scotoma.settings.layers import Layer
+
+LEVELS = ("error", "warning", "note")
+
+LISTS = "codes, beginnings of codes, names or ALL, with commas between them"
+
+
+def read_severities(
+    _context: click.Context, _option: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    """Return levels by rule from texts such as ``SC101=error,even-kernel=note``."""
+    levels: dict[str, str] = {}
+    for part in split_selectors(values):
+        rule, _, level = part.rpartition("=")
+        if not rule or level not in LEVELS:
+            raise click.BadParameter(f"'{part}' is not RULE=LEVEL with one of {', '.join(LEVELS)}")
+        levels.pop(rule, None)
+        levels[rule] = level
+    return levels
+
+
+settings_options = together(
+    [
+        mirrored("--select", metavar="RULES", multiple=True, help=f"Run only these: {LISTS}."),
+        mirrored("--extend-select", metavar="RULES", multiple=True, help="Run these as well."),
+        mirrored("--ignore", metavar="RULES", multiple=True, help="Do not run these."),
+        mirrored(
+            "--severity",
+            metavar="RULE=LEVEL",
+            multiple=True,
+            callback=read_severities,
+            help="Report findings of a rule as error, warning or note. May be repeated.",
+        ),
+        mirrored(
+            "--fail-on",
+            type=click.Choice([*LEVELS, "never"]),
+            default="error",
+            show_default=True,
+            help="Exit with status 1 on findings of this severity or a higher one.",
+        ),
+        mirrored("--fail-on-undecided", is_flag=True, help="Also where a rule could not tell."),
+        mirrored(
+            "--baseline",
+            metavar="FILE",
+            help="Findings that this file lists do not count; what --write-baseline wrote.",
+        ),
+        mirrored(
+            "--trust-model-suppressions",
+            is_flag=True,
+            help="Let a model's own metadata suppress findings.",
+        ),
+        mirrored("--no-weights", is_flag=True, help="Never look at a weight."),
+    ]
+)
+
+_KEYS: dict[str, tuple[str, Callable[[Any], object]]] = {
+    "select": ("select", lambda values: tuple(split_selectors(values))),
+    "extend_select": ("extend_select", lambda values: tuple(split_selectors(values))),
+    "ignore": ("ignore", lambda values: tuple(split_selectors(values))),
+    "severity": ("severity", dict),
+    "fail_on": ("fail_on", str),
+    "fail_on_undecided": ("fail_on_undecided", bool),
+    "baseline": ("baseline", str),
+    "trust_model_suppressions": ("trust_model_suppressions", bool),
+    "no_weights": ("weights", lambda flag: not flag),
+    "size": ("size", tuple),
+    "input_shapes": ("input_shapes", dict),
+    "input_name": ("input_name", str),
+}
+"""Key of the settings by parameter, and how its value is read."""
+
+
+def given_layers(context: click.Context) -> tuple[Layer, Layer]:
+    """Return what the environment and what the command line set."""
+    from scotoma.settings.layers import Layer  # noqa: PLC0415  not for --help
+
+    return (
+        Layer("the environment", _values(context, ParameterSource.ENVIRONMENT)),
+        Layer("the command line", _values(context, ParameterSource.COMMANDLINE)),
+    )
+
+
+def _values(context: click.Context, source: ParameterSource) -> dict[str, object]:
+    return {
+        key: read(context.params[name])
+        for name, (key, read) in _KEYS.items()
+        if context.get_parameter_source(name) is source
+    }
