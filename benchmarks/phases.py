@@ -12,7 +12,7 @@ import time
 
 from scotoma.cli import GARBAGE
 from scotoma.facts import Facts
-from scotoma.load import load_model
+from scotoma.loader import load_model
 from scotoma.registry import load_rules
 from scotoma.resolve import resolve
 from scotoma.rule import Rule

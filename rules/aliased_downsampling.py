@@ -35,14 +35,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from scotoma.aliasing import filtered, response, strided_windows
 from scotoma.errors import WeightsUnavailableError
+from scotoma.evidence.aliasing import filtered, response, strided_windows
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
-    from scotoma.load.model import Operator
+    from scotoma.loader.model import Operator
 
 LIMIT = 0.5
 """Response at a folded frequency against that to a constant, from which on a layer is listed."""

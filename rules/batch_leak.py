@@ -33,7 +33,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from scotoma.batch import Leak, batch_declared, batch_leaks
+from scotoma.evidence.batch import Leak, batch_declared, batch_leaks
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta
 

@@ -31,14 +31,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from scotoma.batch import batch_axes, folded_samples
+from scotoma.evidence.batch import batch_axes, folded_samples
+from scotoma.evidence.scopes import is_training, scopes
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta
-from scotoma.scopes import is_training, scopes
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
-    from scotoma.load.model import Operator
+    from scotoma.loader.model import Operator
 
 
 class BatchNormTraining(Rule):

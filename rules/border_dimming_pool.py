@@ -34,7 +34,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from scotoma.borders import (
+from scotoma.evidence.borders import (
     DimmedPool,
     counts_declared_padding,
     dimmed_pool,

@@ -32,13 +32,13 @@ from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
-from scotoma.ceil_mode import ceil_pools, counted, overhang
+from scotoma.evidence.ceil_mode import ceil_pools, counted, overhang
 from scotoma.findings import Finding, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
-    from scotoma.load.model import Operator
+    from scotoma.loader.model import Operator
     from scotoma.resolve.window import Window
 
 LAST_OPEN_OPSET = 18

@@ -39,7 +39,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from scotoma.ceil_mode import (
+from scotoma.evidence.ceil_mode import (
     Conflict,
     conflicts,
     counted,
@@ -53,7 +53,7 @@ from scotoma.rule import Rule, RuleMeta
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
-    from scotoma.load.model import Operator
+    from scotoma.loader.model import Operator
     from scotoma.resolve.window import Window
 
 

@@ -39,11 +39,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from scotoma.errors import WeightsUnavailableError
+from scotoma.evidence.gaps import gaps
+from scotoma.evidence.pointwise import ends_in_a_map
+from scotoma.evidence.upsampling import Unevenness, Upsampling, unevenness, upsamplings
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
-from scotoma.gaps import gaps
-from scotoma.pointwise import ends_in_a_map
 from scotoma.rule import Rule, RuleMeta
-from scotoma.upsampling import Unevenness, Upsampling, unevenness, upsamplings
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts

@@ -25,13 +25,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from scotoma.auto_pad import automatic, declared_pads, is_convolution
+from scotoma.evidence.auto_pad import automatic, declared_pads, is_convolution
 from scotoma.findings import Finding, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
-    from scotoma.load.model import Operator
+    from scotoma.loader.model import Operator
     from scotoma.resolve.window import Window
 
 

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from scotoma.evidence.resampling import crops_of
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta
 
@@ -56,7 +57,7 @@ class CroppedInput(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one finding for every operator that cuts pixels off."""
-        for crop in facts.crops():
+        for crop in crops_of(facts):
             count, total = int(crop.pixels.sum()), crop.pixels.size
             resizes = crop.operator.op_type in RESIZES
             how = (

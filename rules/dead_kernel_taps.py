@@ -33,9 +33,9 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
+from scotoma.evidence.taps import Kernel, dead_share, kernels
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta
-from scotoma.taps import Kernel, dead_share, kernels
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts

@@ -27,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from scotoma.auto_pad import (
+from scotoma.evidence.auto_pad import (
     automatic,
     declared_pads,
     explicit_pads,
@@ -38,13 +38,13 @@ from scotoma.auto_pad import (
     numbers,
     remedy,
 )
+from scotoma.evidence.scopes import scopes
 from scotoma.findings import Finding, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta
-from scotoma.scopes import scopes
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
-    from scotoma.load.model import Operator
+    from scotoma.loader.model import Operator
 
 
 class DilatedAutoPad(Rule):

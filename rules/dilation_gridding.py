@@ -35,14 +35,14 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
+from scotoma.evidence.gridding import gap_makers, sparse_layers
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta
-from scotoma.support import gap_makers, sparse_layers
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
-    from scotoma.load.model import Operator
-    from scotoma.support import Support
+    from scotoma.loader.model import Operator
+    from scotoma.sweep.support import Support
 
 LIMIT = Fraction(3, 4)
 """Share of the box that a unit should read."""

@@ -33,13 +33,13 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
-from scotoma.drift import accumulated, own_drifts, pixels
+from scotoma.evidence.drift import accumulated, own_drifts, pixels
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
-    from scotoma.load.model import Operator
+    from scotoma.loader.model import Operator
     from scotoma.resolve.window import Window
 
 LIMIT = Fraction(1)

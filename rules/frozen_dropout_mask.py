@@ -35,8 +35,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
+from scotoma.evidence.frozen import SHARES, Frozen, Unreadable, frozen_masks, frozen_noise
 from scotoma.findings import Confidence, Finding, Location, Measurement, Severity, Undecided
-from scotoma.frozen import SHARES, Frozen, Unreadable, frozen_masks, frozen_noise
 from scotoma.rule import Rule, RuleMeta
 
 if TYPE_CHECKING:

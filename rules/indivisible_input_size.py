@@ -34,13 +34,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
+from scotoma.evidence.misfits import misfits, sizes_around, total_stride
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
-from scotoma.misfits import misfits, sizes_around, total_stride
 from scotoma.rule import Rule, RuleMeta
 
 if TYPE_CHECKING:
+    from scotoma.evidence.misfits import Misfit
     from scotoma.facts import Facts
-    from scotoma.misfits import Misfit
 
 
 class IndivisibleInputSize(Rule):

@@ -40,14 +40,14 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
-from scotoma.drift import causal_axes, pixels
+from scotoma.evidence.drift import causal_axes, pixels
+from scotoma.evidence.joins import gaps, is_gate, slices_of_one
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
-from scotoma.joins import gaps, is_gate, slices_of_one
 from scotoma.rule import Rule, RuleMeta
 
 if TYPE_CHECKING:
+    from scotoma.evidence.joins import Gap
     from scotoma.facts import Facts
-    from scotoma.joins import Gap
 
 LIMIT = Fraction(1, 2)
 """Cells of the merged map; beyond it, a gap that no stride explains is a warning."""

@@ -27,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from scotoma.auto_pad import (
+from scotoma.evidence.auto_pad import (
     automatic,
     declared_pads,
     is_dilated,
@@ -42,7 +42,7 @@ from scotoma.rule import Rule, RuleMeta
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
-    from scotoma.load.model import Operator
+    from scotoma.loader.model import Operator
 
 
 class NarrowAutoPad(Rule):

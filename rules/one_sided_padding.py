@@ -37,7 +37,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from scotoma.drift import accumulated, causal_axes, own_drifts, pixels
+from scotoma.evidence.drift import accumulated, causal_axes, own_drifts, pixels
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta
 

@@ -29,14 +29,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from scotoma.auto_pad import numbers
-from scotoma.borders import padding_only, pool_kind
+from scotoma.evidence.auto_pad import numbers
+from scotoma.evidence.borders import padding_only, pool_kind
 from scotoma.findings import Finding, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
-    from scotoma.load.model import Operator
+    from scotoma.loader.model import Operator
 
 
 class PaddingOnlyWindow(Rule):

@@ -29,15 +29,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from scotoma.auto_pad import numbers
-from scotoma.borders import is_folded, pool_kind, zeros_in_front
+from scotoma.evidence.auto_pad import numbers
+from scotoma.evidence.borders import is_folded, pool_kind, zeros_in_front
 from scotoma.findings import Finding, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta
 
 if TYPE_CHECKING:
-    from scotoma.borders import Front
+    from scotoma.evidence.borders import Front
     from scotoma.facts import Facts
-    from scotoma.load.model import Operator
+    from scotoma.loader.model import Operator
 
 
 class PadsExceedKernel(Rule):

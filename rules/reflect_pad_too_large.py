@@ -30,12 +30,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from scotoma.borders import padding_of, reflections
+from scotoma.evidence.borders import padding_of, reflections
 from scotoma.findings import Finding, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta
 
 if TYPE_CHECKING:
-    from scotoma.borders import Padding
+    from scotoma.evidence.borders import Padding
     from scotoma.facts import Facts
 
 

@@ -30,13 +30,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from scotoma.evidence.resampling import Resized, readers, resized_axes, spread, unread_cells
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta
-from scotoma.support import Resized, readers, resized_axes, spread, unread_cells
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
-    from scotoma.load.model import Operator
+    from scotoma.loader.model import Operator
 
 RESIZES = frozenset({"Resize", "Upsample"})
 

@@ -35,14 +35,14 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
-from scotoma.drift import causal_axes, pixels
+from scotoma.evidence.drift import causal_axes, pixels
+from scotoma.evidence.joins import grid_offsets
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
-from scotoma.joins import grid_offsets
 from scotoma.rule import Rule, RuleMeta
 
 if TYPE_CHECKING:
+    from scotoma.evidence.joins import Offset
     from scotoma.facts import Facts
-    from scotoma.joins import Offset
 
 LIMIT = Fraction(1, 2)
 """Pixels of the input, within which it is a matter of where a pixel's origin is."""

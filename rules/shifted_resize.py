@@ -37,14 +37,14 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
-from scotoma.drift import pixels
+from scotoma.evidence.drift import pixels
+from scotoma.evidence.resizes import resized_axes, shows
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
-from scotoma.resizes import resized_axes, shows
 from scotoma.rule import Rule, RuleMeta
 
 if TYPE_CHECKING:
+    from scotoma.evidence.resizes import Resized
     from scotoma.facts import Facts
-    from scotoma.resizes import Resized
 
 LIMIT = Fraction(1, 5)
 """Cells of the operator's input."""

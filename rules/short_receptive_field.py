@@ -30,8 +30,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
+from scotoma.evidence.position import blind_heads
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
-from scotoma.position import blind_heads
 from scotoma.rule import Rule, RuleMeta
 
 if TYPE_CHECKING:

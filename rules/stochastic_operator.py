@@ -36,8 +36,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
+from scotoma.evidence.randomness import Noise, active_noise
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
-from scotoma.randomness import Noise, active_noise
 from scotoma.rule import Rule, RuleMeta
 
 if TYPE_CHECKING:

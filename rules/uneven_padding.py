@@ -28,9 +28,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from scotoma.evidence.strided import Strided, even_at, strided_layers
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta
-from scotoma.strided import Strided, even_at, strided_layers
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts

@@ -32,13 +32,13 @@ from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
+from scotoma.evidence.gaps import Gap, gaps, is_blended
 from scotoma.findings import Finding, Measurement, Severity, Undecided
-from scotoma.gaps import Gap, gaps, is_blended
 from scotoma.rule import Rule, RuleMeta
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
-    from scotoma.load.model import Operator
+    from scotoma.loader.model import Operator
 
 AXES = {1: ("cells",), 2: ("rows", "columns"), 3: ("slices", "rows", "columns")}
 """What the cells along each spatial axis are called, by the number of axes."""

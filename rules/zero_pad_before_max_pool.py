@@ -30,15 +30,21 @@ from collections.abc import Iterator
 from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
-from scotoma.borders import is_folded, may_read_zeros, pool_kind, taps_within, zeros_in_front
+from scotoma.evidence.borders import (
+    is_folded,
+    may_read_zeros,
+    pool_kind,
+    taps_within,
+    zeros_in_front,
+)
+from scotoma.evidence.signs import non_negative
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta
-from scotoma.signs import non_negative
 
 if TYPE_CHECKING:
-    from scotoma.borders import Front
+    from scotoma.evidence.borders import Front
     from scotoma.facts import Facts
-    from scotoma.load.model import Operator
+    from scotoma.loader.model import Operator
     from scotoma.resolve.window import Window
 
 

@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 
 from scotoma.facts import Unanalysed
 from scotoma.findings import Confidence, Finding, Location, Measurement, Severity, Undecided
-from scotoma.load.model import Graph, Model, Operator
+from scotoma.loader.model import Graph, Model, Operator
 from scotoma.resolve.resolution import InputShape, Resolution
 from scotoma.results import Failure, ModelReport, Report, RuleFailure
 from scotoma.rule import Rule, RuleMeta

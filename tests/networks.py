@@ -13,7 +13,7 @@ import onnxruntime as ort
 from hypothesis import HealthCheck, settings
 from onnx import helper, numpy_helper
 
-from scotoma.load import load_model
+from scotoma.loader import load_model
 from scotoma.resolve import resolve
 from scotoma.trace import Geometry, trace
 

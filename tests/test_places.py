@@ -155,3 +155,27 @@ def test_a_finding_without_a_place_goes_by_its_names() -> None:
     assert replace(finding, place=None).fingerprint != finding.fingerprint
     moved = replace(finding, locations=(Location("other", "Conv"),))
     assert moved.fingerprint == finding.fingerprint
+
+
+def test_places_reach_into_bodies(tmp_path: Path) -> None:
+    text = """
+<ir_version: 8, opset_import: ["" : 17]>
+model (float[1, 2, 8, 8] x, bool c) => (float[1, 2, 8, 8] y)
+{
+    [choose] y = If (c) <
+        then_branch = yes () => (float[1, 2, 8, 8] a) {
+            [ten] k = Constant <value_float = 10.0> ()
+            [first] f = MaxPool <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (x)
+            [second] a = MaxPool <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (f)
+        },
+        else_branch = no () => (float[1, 2, 8, 8] b) {
+            [third] b = MaxPool <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (x)
+        }
+    >
+}
+"""
+    found = places_in(text, tmp_path)
+    assert set(found) == {"choose", "ten", "first", "second", "third"}
+    assert len(set(found.values())) == 5
+    assert found["first"].startswith("If.then_branch/")
+    assert found["third"].startswith("If.else_branch/")

@@ -82,6 +82,7 @@ def test_json_has_the_keys_of_the_contract() -> None:
     assert set(bad["findings"][1]) == {
         "code", "name", "severity", "confidence", "message", "node", "op_type", "tensor",
         "locations", "measurements", "remedy", "fingerprint", "suppressed",
+        "runtimes",
     }  # fmt: skip
     assert bad["findings"][1]["node"] == example_rules.NASTY
     assert bad["findings"][1]["confidence"] == "medium"

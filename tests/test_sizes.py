@@ -17,17 +17,17 @@ from hypothesis import strategies as st
 from networks import SHARED, Network, RefusedError, examples
 
 from scotoma.errors import UsageError
+from scotoma.evidence.strided import Strided
 from scotoma.facts import Facts, Unanalysed
-from scotoma.load import load_model
+from scotoma.loader import load_model
 from scotoma.resolve.window import Window
-from scotoma.size_facts import AxisFacts, Candidate, by_arithmetic, examine
-from scotoma.sizes import MAX_SIZES, _merit, sizes_around, survey
-from scotoma.strided import Strided
+from scotoma.sizes.candidates import AxisFacts, Candidate, by_arithmetic, examine
+from scotoma.sizes.survey import MAX_SIZES, _merit, sizes_around, survey
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from scotoma.sizes import Survey
+    from scotoma.sizes.survey import Survey
 
 
 def facts_of(model: onnx.ModelProto, folder: Path, **options: Any) -> Facts:
@@ -367,7 +367,7 @@ def test_given_shapes_hold_at_other_sizes(tmp_path: Path) -> None:
             return original(*arguments, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("scotoma.size_facts.Facts", Spy)
+        patch.setattr("scotoma.sizes.candidates.Facts", Spy)
         examine(facts, guess, {"x": (5, 1, 16, 24)})
     assert seen == [{"size": None, "input_shapes": {"x": [5, 1, 17, 25]}, "input_name": "x"}]
 

@@ -17,7 +17,7 @@ from scotoma.cli import main
 from scotoma.cli.sizes import read_range
 from scotoma.report.sizes import render_sizes
 from scotoma.report.sizes_document import sizes_document
-from scotoma.sizes import survey
+from scotoma.sizes.survey import survey
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from os import PathLike
 
-    from scotoma.load.model import Model
+    from scotoma.loader.model import Model
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "load"]
@@ -33,6 +33,6 @@ def load(path: str | PathLike[str], *, weights: bool = True) -> Model:
     scotoma.errors.ModelError
         If the file cannot be read as an ONNX model.
     """
-    from scotoma.load import load_model  # noqa: PLC0415  onnx and networkx are slow to import
+    from scotoma.loader import load_model  # noqa: PLC0415  onnx and networkx are slow to import
 
     return load_model(path, weights=weights)

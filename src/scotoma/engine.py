@@ -88,7 +88,7 @@ def examine(path: str, options: Options) -> Facts:
         If the options do not fit its inputs.
     """
     from scotoma.facts import Facts  # noqa: PLC0415  slow to import
-    from scotoma.load import load_model  # noqa: PLC0415
+    from scotoma.loader import load_model  # noqa: PLC0415
 
     model = load_model(path, weights=options.weights)
     return Facts.of(

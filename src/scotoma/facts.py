@@ -12,10 +12,10 @@ import numpy as np
 
 from scotoma import sweep
 from scotoma.errors import UsageError, WeightsUnavailableError
-from scotoma.load.tensors import StoredTensor
+from scotoma.loader.tensors import StoredTensor
 from scotoma.resolve import resolve
 from scotoma.resolve.padded import overlaps_unpadded, padded_model
-from scotoma.support import Crop, Support, crops, support
+from scotoma.sweep.support import Support, support
 from scotoma.trace import layers, trace
 from scotoma.trace.layout import tracked_sizes
 from scotoma.trace.reading import Mapped
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from scotoma.load.model import Graph, Model, Operator
+    from scotoma.loader.model import Graph, Model, Operator
     from scotoma.resolve.resolution import Resolution
     from scotoma.resolve.window import Window
     from scotoma.trace import Geometry
@@ -249,13 +249,6 @@ class Facts:
             found = sweep.losses(self.geometry, tensors, dead.mask, local=True)
             self._kept["losses",] = found
         return cast("list[sweep.Loss]", self._kept["losses",])
-
-    def crops(self) -> list[Crop]:
-        """Return the operators that lose pixels by cutting them off, rather than by skipping."""
-        dead = self.dead(local=True)
-        if self.geometry is None or dead is None:
-            return []
-        return crops(self.geometry, self.losses(), dead.mask)
 
     def support(self, tensor: str, cell: Sequence[int] | None = None) -> Support | None:
         """Return the pixels that one unit of a feature map reads, the central one if not named."""

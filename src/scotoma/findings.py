@@ -71,10 +71,10 @@ class Suppressed:
     """Why a finding does not count."""
 
     by: str
-    """``configuration``, ``model`` (its own metadata) or ``baseline``."""
+    """``configuration``, ``model`` (its own metadata), ``baseline`` or ``runtime``."""
     reason: str
     source: str
-    """The file that says so."""
+    """The file, or the setting, that says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,8 @@ class Finding:
     """Where the primary location is by the graph's shape alone; None: not worked out."""
     suppressed: Suppressed | None = None
     """None: it counts."""
+    runtimes: str | None = None
+    """The versions of a runtime that are affected, such as ``onnxruntime<1.21``; None: all."""
 
     def __post_init__(self) -> None:
         if not self.locations:

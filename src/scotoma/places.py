@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from scotoma.facts import Facts
     from scotoma.findings import Location
-    from scotoma.load.model import Operator
+    from scotoma.loader.model import Operator
     from scotoma.resolve.resolution import Resolution
 
 DEPTH = 4
@@ -78,14 +78,12 @@ class Places:
 def places_of(facts: Facts) -> Places:
     """Return the places of a model's operators, those of bodies included."""
     model, resolution = facts.model, facts.resolution
-    by_node = _scope(resolution.operators, resolution, resolution.constants)
+    by_node = _scope(resolution.operators, resolution)
     everything = list(resolution.operators)
     for _, operator in model.walk():
         everything.append(operator)
         for attribute, body in sorted(operator.bodies.items()):
-            inside = _scope(
-                body.operators, resolution, resolution.constants.union(body.initializers)
-            )
+            inside = _scope(body.operators, resolution, body.initializers)
             for name, place in inside.items():
                 by_node.setdefault(name, f"{operator.op_type}.{attribute}/{place}")
     slots: dict[tuple[str, str], str] = {}
@@ -126,11 +124,11 @@ def numbered(places: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def _scope(
-    operators: Sequence[Operator], resolution: Resolution, constants: frozenset[str]
+    operators: Sequence[Operator], resolution: Resolution, initializers: Iterable[str] = ()
 ) -> dict[str, str]:
     """Return the place of each operator of one graph, by its name."""
     labels = [_label(operator, resolution) for operator in operators]
-    sources = _sources(operators, constants)
+    sources = _sources(operators, resolution.constants, initializers)
     shaping = [_shapes(op, found) for op, found in zip(operators, sources, strict=True)]
     passed = _through(sources, shaping)
     whole: list[str] = []
@@ -166,7 +164,7 @@ def _label(operator: Operator, resolution: Resolution) -> str:
 
 
 def _sources(
-    operators: Sequence[Operator], constants: frozenset[str]
+    operators: Sequence[Operator], constants: frozenset[str], initializers: Iterable[str]
 ) -> list[tuple[tuple[int | None, int], ...]]:
     """Return which operators, with their output slots, feed each; None for an input of the graph.
 
@@ -174,7 +172,7 @@ def _sources(
     """
     makers: dict[str, tuple[int | None, int]] = {}
     found = []
-    inner: set[str] = set()
+    inner = set(initializers)
     for i, operator in enumerate(operators):
         tensors = [t for t in operator.inputs if t and t not in constants and t not in inner]
         found.append(tuple(dict.fromkeys(makers.get(t, (None, 0)) for t in tensors)))

@@ -13,7 +13,7 @@ from scotoma.findings import Confidence, Finding, Location, Measurement, Severit
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
-    from scotoma.load.model import Operator
+    from scotoma.loader.model import Operator
 
     Place = Location | Operator
 
@@ -110,6 +110,7 @@ class Rule(ABC):
         remedy: str,
         severity: Severity | None = None,
         confidence: Confidence | None = None,
+        runtimes: str | None = None,
     ) -> Finding:
         """Return a finding of this rule.
 
@@ -125,6 +126,8 @@ class Rule(ABC):
             What to do about it, in one line.
         severity, confidence
             Where they differ from the rule's own.
+        runtimes
+            The versions of a runtime that are affected, such as ``onnxruntime<1.21``; None: all.
         """
         places = where if isinstance(where, Sequence) else (where,)
         return Finding(
@@ -136,6 +139,7 @@ class Rule(ABC):
             locations=tuple(_location(place) for place in places),
             measurements=measurements,
             remedy=remedy,
+            runtimes=runtimes,
         )
 
     def undecided(self, reason: str, node: Operator | str | None = None) -> Undecided:

@@ -15,7 +15,7 @@ import onnx
 import pytest
 
 from scotoma.facts import Facts
-from scotoma.load import load_model
+from scotoma.loader import load_model
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 

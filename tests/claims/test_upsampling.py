@@ -13,14 +13,14 @@ import pytest
 from numpy.typing import NDArray
 
 from scotoma.engine import Options, lint_model
+from scotoma.evidence.flat import flat_features
+from scotoma.evidence.gaps import Gap, gaps
+from scotoma.evidence.upsampling import LEVELS, phase_response, score_of, upsamplings
 from scotoma.facts import Facts
-from scotoma.flat import flat_features
-from scotoma.gaps import Gap, gaps
-from scotoma.load import load_model
+from scotoma.loader import load_model
 from scotoma.registry import load_rules
 from scotoma.resolve.window import Window
 from scotoma.testing import Fixture, find_fixtures, read_text_model
-from scotoma.upsampling import LEVELS, phase_response, score_of, upsamplings
 
 FOLDER = Path(__file__).parents[1] / "rules"
 RULES = load_rules()

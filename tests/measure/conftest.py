@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from scotoma.load import load_model
+from scotoma.loader import load_model
 from scotoma.resolve import resolve
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from scotoma.load.model import Model
+    from scotoma.loader.model import Model
 
     Layout = tuple[tuple[int, ...], tuple[int, ...]]
 

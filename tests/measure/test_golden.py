@@ -39,7 +39,7 @@ SAME_5 = [96, 171, 216, 236, 242, *[243] * 18, 242, 236, 216, 171, 96]
     ids=["valid", "same", "full", "five valid", "five same", "five full"],
 )
 @pytest.mark.parametrize("batch", [1, "N"])
-def test_influence_on_the_sum_counts_paths(  # noqa: PLR0917
+def test_influence_on_the_sum_counts_paths(
     convolutions: Build,
     examine: Examine,
     layers: int,

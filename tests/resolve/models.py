@@ -11,8 +11,8 @@ import onnx
 import onnxruntime
 from onnx import helper, numpy_helper
 
-from scotoma.load import load_model
-from scotoma.load.model import Operator
+from scotoma.loader import load_model
+from scotoma.loader.model import Operator
 from scotoma.resolve import Resolution, resolve
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "models"

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from resolve.models import build, node, reasons, resolved
 
-from scotoma.load import load_model
+from scotoma.loader import load_model
 from scotoma.resolve import Resolution, resolve
 from scotoma.resolve.passes import HANDLERS
 

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from resolve.models import LIGHT, NEEDS_SHARED, SHARED, by_op, reasons, session
 
-from scotoma.load import load_model
+from scotoma.loader import load_model
 from scotoma.resolve import Resolution, resolve
 
 SLOW = {

@@ -14,17 +14,17 @@ import pytest
 from networks import SHARED
 
 from scotoma import testing
-from scotoma.aliasing import folded_response
-from scotoma.baked import baked_size
-from scotoma.drift import causal_axes, strided_paddings
 from scotoma.engine import Options, lint_model
+from scotoma.evidence.aliasing import folded_response
+from scotoma.evidence.baked import baked_size
+from scotoma.evidence.drift import causal_axes, strided_paddings
+from scotoma.evidence.joins import gaps, grid_offsets, joins
+from scotoma.evidence.misfits import misfits, sizes_around, total_stride
+from scotoma.evidence.resizes import resized_axes
 from scotoma.facts import Facts
 from scotoma.findings import Finding, Severity
-from scotoma.joins import gaps, grid_offsets, joins
-from scotoma.load import load_model
-from scotoma.misfits import misfits, sizes_around, total_stride
+from scotoma.loader import load_model
 from scotoma.registry import load_rules
-from scotoma.resizes import resized_axes
 from scotoma.testing import Fixture, find_fixtures, read_text_model
 
 FOLDER = Path(__file__).parent

@@ -10,8 +10,8 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
-from scotoma.borders import padding_only, taps_within
 from scotoma.engine import Options, lint_model
+from scotoma.evidence.borders import padding_only, taps_within
 from scotoma.findings import Finding, Severity
 from scotoma.registry import load_rules
 from scotoma.resolve.window import Window

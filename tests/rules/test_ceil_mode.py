@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from scotoma.ceil_mode import counted, letter_size, overhang
+from scotoma.evidence.ceil_mode import counted, letter_size, overhang
 from scotoma.findings import Finding, Severity
 from scotoma.registry import load_rules
 from scotoma.resolve.windows import Pooling, Slide, pool_window

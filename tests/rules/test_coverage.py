@@ -19,14 +19,15 @@ from hypothesis import strategies as st
 from networks import SHARED
 from onnx import numpy_helper
 
+from scotoma.evidence.gridding import sparse_layers
+from scotoma.evidence.position import blind_heads, marked_share, pushed
+from scotoma.evidence.resampling import crops_of
+from scotoma.evidence.taps import dead_share, kernels, live_taps
 from scotoma.facts import Facts
 from scotoma.findings import Finding, Severity
-from scotoma.load import load_model
-from scotoma.position import blind_heads, marked_share, pushed
+from scotoma.loader import load_model
 from scotoma.registry import load_rules
 from scotoma.resolve.window import Window
-from scotoma.support import sparse_layers
-from scotoma.taps import dead_share, kernels, live_taps
 from scotoma.testing import find_fixtures, lint_text, read_fixture, read_text_model
 from scotoma.trace.index_map import WindowMap
 
@@ -343,7 +344,7 @@ def test_onnxruntime_reads_neither_cropped_nor_skipped_pixels(
 ) -> None:
     proto = read_text_model(text_of(rule, name))
     facts = facts_of(proto, tmp_path)
-    crops = facts.crops()
+    crops = crops_of(facts)
     dead = facts.dead(local=True)
     assert dead is not None
     cropped = np.zeros(dead.mask.shape, bool)

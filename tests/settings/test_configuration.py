@@ -81,6 +81,8 @@ def test_sources_are_ranked(project: Path, run: Run, monkeypatch: pytest.MonkeyP
     assert value("ignore")[0] == ["SC1", "SC2", "SC3"]
     assert value("ignore", "--ignore", "SC4,SC5")[0] == ["SC1", "SC2", "SC4", "SC5"]
     assert value("fail-on", "--isolated") == ("error", "default")
+    monkeypatch.setenv("SCOTOMA_CONFIG", "input-name = 'an input'")
+    assert value("input-name")[0] == "an input"
     (project / "other.toml").write_text("fail-on = 'never'\n")
     assert value("fail-on", "--config", "other.toml") == ("never", "other.toml")
 
@@ -176,6 +178,14 @@ def test_a_wrong_configuration_says_where(
     if said is None:
         expected = "scotoma: none.json: the baseline cannot be read: No such file or directory\n"
     assert run("lint", SMALL) == (2, "", expected)
+
+
+@pytest.mark.parametrize("text", ["tool = 3 # scotoma", "[tool]\nother = 'scotoma'"])
+def test_another_tools_file_is_passed_over(project: Path, run: Run, text: str) -> None:
+    (project / "pyproject.toml").write_text(text)
+    assert settings(run, SMALL)[SMALL]["configuration"] is None
+    said = "scotoma: pyproject.toml: has no table [tool.scotoma]\n"
+    assert run("lint", SMALL, "--config", "pyproject.toml") == (2, "", said)
 
 
 def test_a_wrong_table_of_a_project_file_says_where(project: Path, run: Run) -> None:

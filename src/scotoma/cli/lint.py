@@ -94,7 +94,7 @@ def lint(  # noqa: PLR0913  one for each option
     in scotoma.toml or in the table [tool.scotoma] of pyproject.toml.
     """
     from scotoma import workers  # noqa: PLC0415  not for --help
-    from scotoma.load import find_models  # noqa: PLC0415
+    from scotoma.loader import find_models  # noqa: PLC0415
     from scotoma.registry import load_rules  # noqa: PLC0415
     from scotoma.settings.chooser import choose  # noqa: PLC0415
     from scotoma.settings.plan import make_plan  # noqa: PLC0415

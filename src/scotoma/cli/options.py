@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -67,11 +67,21 @@ def _input_shapes(
     return shapes
 
 
+class _Whole(click.types.StringParamType):
+    """A text that may hold spaces, in the environment too."""
+
+    def split_envvar_value(self, rv: str) -> Sequence[str]:
+        return [rv]
+
+
 def mirrored(*names: str, **settings: Any) -> Command:
     """Return an option that can also be set in the environment.
 
-    ``--fail-on`` is read from ``SCOTOMA_FAIL_ON``.
+    ``--fail-on`` is read from ``SCOTOMA_FAIL_ON``. Of an option that may be repeated the
+    environment gives one value.
     """
+    if settings.get("multiple"):
+        settings.setdefault("type", _Whole())
     flag = next(name for name in reversed(names) if name.startswith("--"))
     variable = "SCOTOMA_" + flag.removeprefix("--").replace("-", "_").upper()
     return click.option(*names, envvar=variable, **settings)

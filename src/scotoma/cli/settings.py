@@ -53,6 +53,11 @@ settings_options = together(
         ),
         mirrored("--fail-on-undecided", is_flag=True, help="Also where a rule could not tell."),
         mirrored(
+            "--runtime",
+            metavar="NAME>=VERSION",
+            help="Leave out what happens in other versions only: 'onnxruntime>=1.22'.",
+        ),
+        mirrored(
             "--baseline",
             metavar="FILE",
             help="Findings that this file lists do not count; what --write-baseline wrote.",
@@ -73,6 +78,7 @@ _KEYS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "severity": ("severity", dict),
     "fail_on": ("fail_on", str),
     "fail_on_undecided": ("fail_on_undecided", bool),
+    "runtime": ("runtime", str),
     "baseline": ("baseline", str),
     "trust_model_suppressions": ("trust_model_suppressions", bool),
     "no_weights": ("weights", lambda flag: not flag),

@@ -106,7 +106,7 @@ def sizes(  # noqa: PLR0913  one for each option
     from scotoma.report.json import dump  # noqa: PLC0415
     from scotoma.report.sizes import render_sizes  # noqa: PLC0415
     from scotoma.report.sizes_document import shortened, sizes_document  # noqa: PLC0415
-    from scotoma.sizes import survey  # noqa: PLC0415
+    from scotoma.sizes.survey import survey  # noqa: PLC0415
 
     places = targets(outputs, format_name, FORMATS)
     options = engine_options(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from scotoma.load.model import Model
+    from scotoma.loader.model import Model
     from scotoma.resolve.resolution import InputShape, Resolution
 
     Progress = Callable[[int, int], None]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from scotoma.load.model import Value
+    from scotoma.loader.model import Value
     from scotoma.measure.target import Target
     from scotoma.resolve.resolution import Resolution
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from scotoma.errors import MeasurementError, UsageError
 
 if TYPE_CHECKING:
-    from scotoma.load.model import Operator
+    from scotoma.loader.model import Operator
     from scotoma.resolve.resolution import Resolution
 
 SATURATING = frozenset(

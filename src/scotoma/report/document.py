@@ -169,6 +169,7 @@ def finding_document(finding: Finding) -> Document:
         "remedy": finding.remedy,
         "fingerprint": finding.fingerprint,
         "suppressed": _suppressed_document(finding.suppressed),
+        "runtimes": finding.runtimes,
     }
 
 

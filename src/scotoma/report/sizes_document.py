@@ -11,8 +11,8 @@ from scotoma.report.document import SCHEMA_VERSION, input_document
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
-    from scotoma.size_facts import AxisFacts, Candidate
-    from scotoma.sizes import Survey
+    from scotoma.sizes.candidates import AxisFacts, Candidate
+    from scotoma.sizes.survey import Survey
 
     Document = dict[str, Any]
 

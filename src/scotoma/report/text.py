@@ -23,6 +23,7 @@ _SUPPRESSORS = {
     "baseline": "baseline",
     "configuration": "configuration",
     "model": "model itself",
+    "runtime": "runtime's versions",
 }
 
 MAX_LOCATIONS = 6

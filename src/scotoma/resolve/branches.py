@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from scotoma.load.model import Operator
+from scotoma.loader.model import Operator
 
 if TYPE_CHECKING:
-    from scotoma.load.model import Graph
+    from scotoma.loader.model import Graph
 
 UNKNOWABLE = "\0random"
 """Stands among the tensors that a body reads for a random number."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from scotoma.load.tensors import StoredTensor
+from scotoma.loader.tensors import StoredTensor
 from scotoma.resolve.step import Step
 
 BOOL, INT64, INT32, UINT8, FLOAT = (

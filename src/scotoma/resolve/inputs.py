@@ -12,7 +12,7 @@ from scotoma.resolve.resolution import InputShape
 from scotoma.resolve.step import elements
 
 if TYPE_CHECKING:
-    from scotoma.load.model import Graph, Value
+    from scotoma.loader.model import Graph, Value
 
 Size = tuple[int, ...]
 Declared = tuple["int | str | None", ...]

@@ -6,13 +6,13 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from scotoma.load.tensors import StoredTensor
+from scotoma.loader.tensors import StoredTensor
 from scotoma.resolve.step import read_small
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from scotoma.load.model import AttributeValue, Graph, Operator, Value
+    from scotoma.loader.model import AttributeValue, Graph, Operator, Value
 
 LARGEST_SEARCH = 400
 """So many tensors are followed from an input until its layout counts as not told."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from scotoma.load.model import Model, Operator
+    from scotoma.loader.model import Model, Operator
     from scotoma.resolve.resolution import Resolution
     from scotoma.resolve.window import Window
 

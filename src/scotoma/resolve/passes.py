@@ -31,7 +31,7 @@ from scotoma.resolve.step import (
 )
 
 if TYPE_CHECKING:
-    from scotoma.load.model import Graph, Model, Operator, Value
+    from scotoma.loader.model import Graph, Model, Operator, Value
 
 Handler = Callable[[Step], Shapes]
 _FAMILIES = (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-    from scotoma.load.model import Model, Operator
+    from scotoma.loader.model import Model, Operator
     from scotoma.resolve.window import Window
 
 

@@ -13,7 +13,7 @@ from scotoma.resolve.resolution import Resolution
 from scotoma.resolve.step import Values
 
 if TYPE_CHECKING:
-    from scotoma.load.model import Model
+    from scotoma.loader.model import Model
 
 TRIAL_OPERATORS = 100_000
 """Other default sizes are tried until so many operators have been looked at."""

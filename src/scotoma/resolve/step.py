@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scotoma.errors import WeightsUnavailableError
-from scotoma.load.tensors import External
+from scotoma.loader.tensors import External
 
 if TYPE_CHECKING:
-    from scotoma.load.model import Operator
-    from scotoma.load.tensors import StoredTensor
+    from scotoma.loader.model import Operator
+    from scotoma.loader.tensors import StoredTensor
     from scotoma.resolve.window import Window
 
 Shape = tuple[int, ...]

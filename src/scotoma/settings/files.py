@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scotoma.errors import UsageError
 
@@ -90,14 +90,22 @@ def _closest(start: Path, known: dict[Path, str | None]) -> str | None:
 
 def _in_folder(folder: Path) -> str | None:
     own, shared = folder / OWN, folder / SHARED
-    if own.is_file():
-        return str(own)
-    if shared.is_file():
+    try:
+        found = own if own.is_file() else shared if shared.is_file() else None
+    except OSError:  # a folder that may not be searched
+        return None
+    if found == shared:
         data = _read(str(shared))
         # Most projects have a pyproject.toml that says nothing of this tool.
-        if TABLE in data and "scotoma" in _parse(str(shared), data).get("tool", {}):
-            return str(shared)
-    return None
+        if TABLE not in data or _own_table(_parse(str(shared), data)) is None:
+            return None
+    return None if found is None else str(found)
+
+
+def _own_table(table: Values) -> Any:
+    """Return what a pyproject.toml says of this tool, None where it says nothing."""
+    tools = table.get("tool")
+    return tools.get("scotoma") if isinstance(tools, dict) else None
 
 
 def read_configuration(path: str) -> Configuration:
@@ -113,7 +121,9 @@ def read_configuration(path: str) -> Configuration:
     table = _parse(path, _read(path))
     prefix = ""
     if Path(path).name == SHARED:
-        prefix, table = "tool.scotoma", table.get("tool", {}).get("scotoma", {})
+        prefix, table = "tool.scotoma", _own_table(table)
+        if table is None:
+            raise UsageError(f"{shown_path(path)}: has no table [tool.scotoma]")
     shown = shown_path(path)
     folder = str(Path(path).absolute().parent)
     values, overrides = read_values(table, shown, prefix=prefix, folder=folder)

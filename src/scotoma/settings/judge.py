@@ -48,10 +48,12 @@ def judge(report: ModelReport, plan: Plan, registry: Registry) -> Judgement:
         level = plan.severities.get(finding.code, finding.severity)
         fitting = [(s, by) for s, codes, by in valid if finding.code in codes and fits(s, finding)]
         used.update(suppression for suppression, _ in fitting)
-        suppressed = None
+        suppressed: Suppressed | None
         if fitting:
             first, by = fitting[0]
             suppressed = Suppressed(by, first.reason, first.source)
+        else:
+            suppressed = _elsewhere(finding, plan)
         findings.append(replace(finding, severity=level, suppressed=suppressed))
     known = told(report, plan)
     looked_for = frozenset(s for s, codes, _ in valid if codes & known)
@@ -63,6 +65,18 @@ def fits(suppression: Suppression, finding: Finding) -> bool:
     """Tell whether a suppression's glob fits the node that a finding is about."""
     node = finding.primary.node or ""
     return node == suppression.node or fnmatchcase(node, suppression.node)
+
+
+def _elsewhere(finding: Finding, plan: Plan) -> Suppressed | None:
+    """Suppress what happens only in other versions of the runtime than the model is meant for."""
+    if plan.runtime is None or finding.runtimes is None:
+        return None
+    from scotoma.settings.runtime import concerns  # noqa: PLC0415  only where it is set
+
+    if concerns(plan.runtime, finding.runtimes):
+        return None
+    source = plan.settings.origins["runtime"]
+    return Suppressed("runtime", f"happens in {finding.runtimes}, not in {plan.runtime}", source)
 
 
 def told(report: ModelReport, plan: Plan) -> frozenset[str]:

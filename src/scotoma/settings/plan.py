@@ -12,6 +12,8 @@ from scotoma.errors import UsageError
 from scotoma.findings import Severity
 
 if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
     from scotoma.registry import Registry
     from scotoma.results import ModelReport
     from scotoma.rule import Rule
@@ -29,6 +31,8 @@ class Plan:
     suppressions: tuple[tuple[Suppression, frozenset[str]], ...]
     """With the codes that they are about."""
     options: Options
+    runtime: Requirement | None = None
+    """The runtime that the model is meant for."""
 
     def fails(self, model: ModelReport) -> bool:
         """Tell whether what was found of the model is to fail the run."""
@@ -65,6 +69,12 @@ def make_plan(
         with _blaming(settings, "suppress"):
             codes = frozenset(rule.meta.code for rule in registry.matching(suppression.rule))
         suppressions.append((suppression, codes))
+    runtime = None
+    if settings.runtime is not None:
+        from scotoma.settings.runtime import read_runtime  # noqa: PLC0415  only where it is set
+
+        with _blaming(settings, "runtime"):
+            runtime = read_runtime(settings.runtime)
     return Plan(
         settings,
         rules,
@@ -79,6 +89,7 @@ def make_plan(
             debug=debug,
             rule_options=_rule_options(settings, registry),
         ),
+        runtime,
     )
 
 

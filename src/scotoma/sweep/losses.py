@@ -16,7 +16,7 @@ from scotoma.trace.reading import used_readings
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from scotoma.load.model import Operator
+    from scotoma.loader.model import Operator
     from scotoma.trace.geometry import Geometry
 
 MAX_SUSPECTS = 64

@@ -14,7 +14,7 @@ from scotoma.trace.reading import Flow
 from scotoma.trace.tracer import axis_grid
 
 if TYPE_CHECKING:
-    from scotoma.load.model import Operator
+    from scotoma.loader.model import Operator
     from scotoma.resolve.resolution import InputShape, Resolution
 
 

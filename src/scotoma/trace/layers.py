@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from scotoma.trace.operators import key
 
 if TYPE_CHECKING:
-    from scotoma.load.model import Operator
+    from scotoma.loader.model import Operator
     from scotoma.resolve.resolution import Resolution
     from scotoma.resolve.window import Window
     from scotoma.trace.geometry import Geometry

@@ -10,7 +10,7 @@ from scotoma.trace.index_map import IndexMap
 from scotoma.trace.layout import Layout
 
 if TYPE_CHECKING:
-    from scotoma.load.model import Operator
+    from scotoma.loader.model import Operator
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from scotoma.trace.reading import Mapped, Same
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from scotoma.load.model import Operator
+    from scotoma.loader.model import Operator
     from scotoma.trace.geometry import Geometry
 
     Sizes = NDArray[np.int64]

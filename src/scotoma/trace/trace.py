@@ -14,7 +14,7 @@ from scotoma.trace.reading import Flow
 from scotoma.trace.tracer import MAX_CELLS, TOO_LARGE, CannotTellError, Tracer, everything
 
 if TYPE_CHECKING:
-    from scotoma.load.model import Graph, Operator
+    from scotoma.loader.model import Graph, Operator
     from scotoma.resolve.resolution import InputShape, Resolution
 
 MALFORMED = (IndexError, KeyError, ValueError, TypeError, OverflowError, ZeroDivisionError)

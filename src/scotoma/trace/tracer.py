@@ -26,7 +26,7 @@ from scotoma.trace.reading import AxisRead, Faded, Flow, Mapped, Mixed, Reading,
 if TYPE_CHECKING:
     import numpy as np
 
-    from scotoma.load.model import AttributeValue, Operator
+    from scotoma.loader.model import AttributeValue, Operator
     from scotoma.resolve.resolution import Resolution
 
 MAX_CELLS = 1 << 24

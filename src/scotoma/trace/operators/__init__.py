@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from scotoma.load.model import Operator
+from scotoma.loader.model import Operator
 from scotoma.trace.operators import (
     contraction,
     elementwise,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from scotoma.load.model import Operator
+from scotoma.loader.model import Operator
 from scotoma.trace.layout import Axis, axis_size, collapsed, is_tracked
 from scotoma.trace.operators.elementwise import Joiner, join
 from scotoma.trace.reading import AxisRead, Flow, Mixed, Reading, Same

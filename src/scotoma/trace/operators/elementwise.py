@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 
-from scotoma.load.model import Operator
+from scotoma.loader.model import Operator
 from scotoma.trace.layout import (
     Axis,
     Digit,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from scotoma.load.model import Operator
+from scotoma.loader.model import Operator
 from scotoma.trace.index_map import IndexMap, TapsMap, WindowMap
 from scotoma.trace.operators.patches import unfolded, windows_of
 from scotoma.trace.operators.regroup import regrouped

@@ -7,7 +7,7 @@ from math import prod
 
 import numpy as np
 
-from scotoma.load.model import Operator
+from scotoma.loader.model import Operator
 from scotoma.trace.index_map import IndexMap, TapsMap, WindowMap
 from scotoma.trace.layout import collapsed
 from scotoma.trace.operators.regroup import permuted, regrouped

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from scotoma.load.model import Operator
+from scotoma.loader.model import Operator
 from scotoma.trace.layout import Axis, Digit, Layout
 from scotoma.trace.operators.elementwise import join
 from scotoma.trace.reading import AxisRead, Flow, Mixed, Reading, Same

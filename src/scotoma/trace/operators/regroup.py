@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from scotoma.load.model import Operator
+from scotoma.loader.model import Operator
 from scotoma.trace.index_map import TapsMap
 from scotoma.trace.layout import Axis, Grid, collapsed, is_tracked, of_grid, regroup, tracked_sizes
 from scotoma.trace.reading import AxisRead, Flow, Mapped, Mixed, Reading, Same

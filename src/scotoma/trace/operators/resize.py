@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
-from scotoma.load.model import Operator
+from scotoma.loader.model import Operator
 from scotoma.trace.index_map import IndexMap
 from scotoma.trace.layout import Axis, Grid, of_grid, whole_grid
 from scotoma.trace.reading import Flow

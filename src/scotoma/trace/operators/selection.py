@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 
-from scotoma.load.model import Operator
+from scotoma.loader.model import Operator
 from scotoma.trace.index_map import IndexMap, Pattern, TapsMap, WindowMap
 from scotoma.trace.layout import Axis, Grid, collapsed, is_tracked, of_grid
 from scotoma.trace.operators.elementwise import join

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from scotoma.load.model import Operator
+from scotoma.loader.model import Operator
 from scotoma.trace.index_map import IndexMap, Taps, WindowMap
 from scotoma.trace.layout import collapsed, untracked
 from scotoma.trace.operators.elementwise import elementwise, join

@@ -1,0 +1,1 @@
+"""What rules judge, worked out from the facts of a model: one kind of evidence a module."""

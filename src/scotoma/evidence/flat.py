@@ -1,0 +1,322 @@
+"""What a network makes of an image without content: one number per channel, away from borders.
+
+Every cell of a feature map sees the same, so that a convolution is a matrix (its taps summed up),
+and pooling, padding and resizing change nothing. Spatial axes have size 1 in the arrays here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scotoma.errors import WeightsUnavailableError
+from scotoma.evidence.weights import weights_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from scotoma.facts import Facts
+    from scotoma.loader.model import Operator
+
+    Array = NDArray[np.float64]
+
+MOST_NUMBERS = 1 << 22
+"""Tensors of more numbers are not worked out."""
+_SAME = frozenset(
+    {"AveragePool", "Cast", "Dropout", "GlobalAveragePool", "GlobalMaxPool",
+     "Identity", "MaxPool", "Pad", "Resize", "Upsample"}
+)  # fmt: skip
+
+
+def _sigmoid(x: Array) -> Array:
+    return np.asarray(1 / (1 + np.exp(-np.clip(x, -80, 80))))
+
+
+_UNARY: Mapping[str, Callable[[Array], Array]] = {
+    "Abs": np.abs,
+    "Exp": lambda x: np.exp(np.clip(x, None, 80)),
+    "HardSwish": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
+    "Neg": np.negative,
+    "Relu": lambda x: np.maximum(x, 0),
+    "Sigmoid": _sigmoid,
+    "Softplus": lambda x: np.logaddexp(0, x),
+    "Sqrt": lambda x: np.sqrt(np.maximum(x, 0)),
+    "Tanh": np.tanh,
+}
+_BINARY: Mapping[str, Callable[[Array, Array], Array]] = {
+    "Add": np.add,
+    "Div": np.divide,
+    "Max": np.maximum,
+    "Min": np.minimum,
+    "Mul": np.multiply,
+    "PRelu": lambda x, slope: np.where(x < 0, x * slope, x),
+    "Sub": np.subtract,
+    "Sum": np.add,
+}
+
+
+class _UnknownError(Exception):
+    """What an operator makes of a flat image is not known."""
+
+
+def flat_features(facts: Facts, value: float) -> dict[str, Array]:
+    """Return the tensors of the main graph for an image of one value, those that are known.
+
+    Parameters
+    ----------
+    value
+        Of all pixels and channels of the examined input.
+
+    Returns
+    -------
+    dict
+        By name; arrays of the rank of the tensor, with size 1 along the axes of the image.
+    """
+    examined = facts.resolution.examined
+    known: dict[str, Array] = {}
+    if examined is None or examined.shape is None:
+        return known
+    if all(examined.shape[axis] == 1 for axis in examined.spatial_axes):  # no image but a vector
+        return known
+    shape = [1 if a in examined.spatial_axes else size for a, size in enumerate(examined.shape)]
+    if np.prod(shape, dtype=np.float64) > MOST_NUMBERS:
+        return known
+    known[examined.name] = np.full(shape, value, np.float64)
+    follow_flat(facts, known, facts.operators)
+    return known
+
+
+def follow_flat(facts: Facts, known: dict[str, Array], operators: Iterable[Operator]) -> None:
+    """Add what some operators, in topological order, make of flat tensors, where it is known."""
+    for operator in operators:
+        if not operator.outputs or not any(name in known for name in operator.inputs):
+            continue
+        try:
+            with np.errstate(all="ignore"):
+                made = _apply(facts, operator, known)
+        except (_UnknownError, WeightsUnavailableError, ValueError, IndexError):
+            continue
+        out = facts.shape(operator.outputs[0])
+        if out is None or made.ndim != len(out) or not np.isfinite(made).all():
+            continue
+        if all(own in {1, size} for own, size in zip(made.shape, out, strict=True)):
+            known[operator.outputs[0]] = made
+
+
+def _apply(facts: Facts, operator: Operator, known: Mapping[str, Array]) -> Array:
+    """Return an operator's output for flat inputs."""
+    kind, names = operator.op_type, [name for name in operator.inputs if name]
+
+    def get(name: str) -> Array:
+        return known[name] if name in known else _constant(facts, name)
+
+    if operator.domain:
+        raise _UnknownError
+    if names[0] not in known and kind not in _BINARY and kind != "Concat":
+        raise _UnknownError
+    if kind in _SAME:
+        return known[names[0]]
+    if kind in _UNARY:
+        return _UNARY[kind](known[names[0]])
+    if kind in _BINARY:
+        made = get(names[0])
+        for name in names[1:]:
+            other = get(name)
+            if np.prod(np.broadcast_shapes(made.shape, other.shape), dtype=float) > MOST_NUMBERS:
+                raise _UnknownError
+            made = _BINARY[kind](made, other)
+        return made
+    if kind == "Concat":
+        return _concatenated(facts, operator, [get(name) for name in names])
+    handler = _HANDLERS.get(kind)
+    if handler is None:
+        raise _UnknownError
+    return handler(facts, operator, known[names[0]], [get(name) for name in names[1:]])
+
+
+def _constant(facts: Facts, name: str) -> Array:
+    if name not in facts.resolution.constants:
+        raise _UnknownError
+    return weights_of(facts, name)
+
+
+def _number(operator: Operator, key: str, default: float) -> float:
+    value = operator.attributes.get(key, default)
+    return float(value) if isinstance(value, int | float) else default
+
+
+def _concatenated(facts: Facts, operator: Operator, parts: list[Array]) -> Array:
+    axis = operator.attributes.get("axis", 0)
+    shape = facts.shape(operator.outputs[0])
+    if not isinstance(axis, int) or shape is None:
+        raise _UnknownError
+    made = np.concatenate(parts, axis)
+    if made.shape[axis] != shape[axis]:
+        raise _UnknownError
+    return made
+
+
+def contracted(weight: Array, data: Array, groups: int, *, transposed: bool = False) -> Array:
+    """Return a convolution's taps times one number per input channel, the channels summed up.
+
+    Parameters
+    ----------
+    weight
+        Shape (out, in / groups, ...), or (in, out / groups, ...) for a transposed convolution.
+    data
+        Shape (in,).
+
+    Returns
+    -------
+    Array
+        Shape (out, ...), one number per output channel and tap.
+    """
+    if groups < 1 or weight.shape[0] % groups or data.size % groups:
+        raise WeightsUnavailableError("the groups of a weight do not fit it")
+    parts = data.reshape(groups, -1)
+    blocks = weight.reshape(groups, weight.shape[0] // groups, *weight.shape[1:])
+    order = "gi,gio...->go..." if transposed else "gi,goi...->go..."
+    made = np.einsum(order, parts, blocks)
+    return np.asarray(made.reshape(-1, *weight.shape[2:]))
+
+
+def groups_of(operator: Operator) -> int:
+    """Return the number of groups of a convolution."""
+    groups = operator.attributes.get("group", 1)
+    return groups if isinstance(groups, int) else 1
+
+
+def _convolution(facts: Facts, operator: Operator, data: Array, rest: list[Array]) -> Array:
+    if data.ndim < 3 or data.size != data.shape[1]:
+        raise _UnknownError
+    transposed = operator.op_type == "ConvTranspose"
+    taps = contracted(rest[0], data.reshape(-1), groups_of(operator), transposed=transposed)
+    made = taps.reshape(len(taps), -1).sum(1)
+    if transposed:  # the mean over the phases
+        made = made / prod(window.stride for window in facts.windows(operator) or ())
+    if len(rest) > 1:
+        made = made + rest[1]
+    return np.asarray(made.reshape(1, -1, *([1] * (data.ndim - 2))))
+
+
+def _normalised(_: Facts, operator: Operator, data: Array, rest: list[Array]) -> Array:
+    if len(operator.outputs) > 1 or operator.attributes.get("training_mode", 0) == 1:
+        raise _UnknownError
+    spread = [1, -1, *([1] * (data.ndim - 2))]
+    scale, shift, mean, variance = (p.reshape(spread) for p in rest[:4])
+    epsilon = _number(operator, "epsilon", 1e-5)
+    return np.asarray((data - mean) / np.sqrt(variance + epsilon) * scale + shift)
+
+
+def _clipped(_: Facts, operator: Operator, data: Array, rest: list[Array]) -> Array:
+    if (operator.version or 13) < 11:
+        return np.clip(data, _number(operator, "min", -np.inf), _number(operator, "max", np.inf))
+    if len(operator.inputs) > 2 and not operator.inputs[1]:
+        return np.minimum(data, rest[0]) if rest else data
+    return np.clip(data, rest[0] if rest else None, rest[1] if len(rest) > 1 else None)
+
+
+def _quantised(facts: Facts, operator: Operator, data: Array, rest: list[Array]) -> Array:
+    """Round and saturate: quantisers leave out the clipping that the range of a type does."""
+    scale, zero = _spread(operator, data, rest)
+    dtype = facts.resolution.dtypes.get(operator.outputs[0])
+    if dtype is None or dtype.kind not in "iu":
+        raise _UnknownError
+    bounds = np.iinfo(dtype)
+    return np.clip(np.round(data / scale) + zero, bounds.min, bounds.max)
+
+
+def _dequantised(_: Facts, operator: Operator, data: Array, rest: list[Array]) -> Array:
+    scale, zero = _spread(operator, data, rest)
+    return np.asarray((data - zero) * scale)
+
+
+def _spread(operator: Operator, data: Array, rest: list[Array]) -> tuple[Array, Array]:
+    """Return scale and zero point, of one number each or one per cell of the operator's axis."""
+    axis = operator.attributes.get("axis", 1)
+    shape = [1] * data.ndim
+    if isinstance(axis, int) and -data.ndim <= axis < data.ndim:
+        shape[axis] = -1
+    scale, zero = rest[0], rest[1] if len(rest) > 1 else np.zeros(())
+    return (
+        scale.reshape(shape if scale.size > 1 else ()),
+        zero.reshape(shape if zero.size > 1 else ()),
+    )
+
+
+def _leaky(_: Facts, operator: Operator, data: Array, __: list[Array]) -> Array:
+    return np.where(data < 0, data * _number(operator, "alpha", 0.01), data)
+
+
+def _elu(_: Facts, operator: Operator, data: Array, __: list[Array]) -> Array:
+    return np.where(data < 0, _number(operator, "alpha", 1.0) * np.expm1(np.minimum(data, 0)), data)
+
+
+def _hard_sigmoid(_: Facts, operator: Operator, data: Array, __: list[Array]) -> Array:
+    slope, offset = _number(operator, "alpha", 0.2), _number(operator, "beta", 0.5)
+    return np.clip(data * slope + offset, 0, 1)
+
+
+def _transposed(_: Facts, operator: Operator, data: Array, __: list[Array]) -> Array:
+    perm: Any = operator.attributes.get("perm")
+    return np.transpose(data, perm if isinstance(perm, tuple) else None)
+
+
+def _reduced(facts: Facts, operator: Operator, data: Array, _: list[Array]) -> Array:
+    """Handle a mean over axes of size 1 here, those of the image."""
+    before, after = facts.shape(operator.inputs[0]), facts.shape(operator.outputs[0])
+    if before is None or after is None:
+        raise _UnknownError
+    if len(after) == len(before):
+        same = all(a in {b, 1} and (a == b or own == 1)
+                   for a, b, own in zip(after, before, data.shape, strict=True))  # fmt: skip
+        if same:
+            return data
+    elif data.size == np.prod(after):
+        return data.reshape(after)
+    raise _UnknownError
+
+
+def _reshaped(facts: Facts, operator: Operator, data: Array, _: list[Array]) -> Array:
+    """Handle a reshape of something without places."""
+    after = facts.shape(operator.outputs[0])
+    if after is None or facts.shape(operator.inputs[0]) != data.shape:
+        raise _UnknownError
+    return data.reshape(after)
+
+
+def _dense(facts: Facts, operator: Operator, data: Array, rest: list[Array]) -> Array:
+    if facts.shape(operator.inputs[0]) != data.shape:
+        raise _UnknownError
+    if operator.op_type == "MatMul":
+        return np.asarray(data @ rest[0])
+    one = data.T if operator.attributes.get("transA", 0) else data
+    two = rest[0].T if operator.attributes.get("transB", 0) else rest[0]
+    made = _number(operator, "alpha", 1.0) * (one @ two)
+    if len(rest) > 1:
+        made = made + _number(operator, "beta", 1.0) * rest[1]
+    return np.asarray(made)
+
+
+_HANDLERS: Mapping[str, Callable[[Facts, Operator, Array, list[Array]], Array]] = {
+    "BatchNormalization": _normalised,
+    "Clip": _clipped,
+    "Conv": _convolution,
+    "ConvTranspose": _convolution,
+    "DequantizeLinear": _dequantised,
+    "Elu": _elu,
+    "Flatten": _reshaped,
+    "Gemm": _dense,
+    "HardSigmoid": _hard_sigmoid,
+    "LeakyRelu": _leaky,
+    "MatMul": _dense,
+    "QuantizeLinear": _quantised,
+    "ReduceMean": _reduced,
+    "Reshape": _reshaped,
+    "Squeeze": _reduced,
+    "Transpose": _transposed,
+    "Unsqueeze": _reshaped,
+}

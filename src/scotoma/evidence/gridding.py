@@ -1,0 +1,93 @@
+"""Which layers leave holes in what a unit reads: dilated windows, strides wider than kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scotoma.sweep.support import behind, support
+from scotoma.trace.index_map import WindowMap
+from scotoma.trace.reading import AxisRead, Mapped, Reading
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from scotoma.loader.model import Operator
+    from scotoma.trace.geometry import Geometry
+
+    Mask = NDArray[np.bool_]
+
+
+def sparse_layers(geometry: Geometry, tensor: str) -> list[Operator]:
+    """Return the layers on the local path to a tensor whose windows have or leave gaps.
+
+    That is, dilation with a kernel of several taps, or a stride wider than the window.
+    """
+    found = [
+        flow.operator
+        for flow in reversed(behind(geometry, [tensor]).values())
+        if flow.operator is not None
+        and any(_is_sparse(m) for r in flow.readings for m in window_maps(r))
+    ]
+    return list(dict.fromkeys(found))
+
+
+def window_maps(reading: Reading) -> Iterator[WindowMap]:
+    """Yield the sliding windows through which a reading goes."""
+    for read in reading.axes or ():
+        if isinstance(read, Mapped) and isinstance(read.map, WindowMap):
+            yield read.map
+
+
+def _is_sparse(window: WindowMap) -> bool:
+    if window.transposed:
+        return False
+    return (window.dilation > 1 and window.kernel > 1) or window.stride > _extent(window)
+
+
+def _extent(window: WindowMap) -> int:
+    return (window.kernel - 1) * window.dilation + 1
+
+
+def without_gaps(geometry: Geometry, names: Container[str]) -> Geometry:
+    """Return the geometry in which the windows of some operators read all that they span."""
+    flows = {
+        name: replace(flow, readings=tuple(map(_filled, flow.readings)))
+        if flow.operator is not None and flow.operator.name in names
+        else flow
+        for name, flow in geometry.flows.items()
+    }
+    return replace(geometry, flows=flows)
+
+
+def _filled(reading: Reading) -> Reading:
+    def fill(read: AxisRead) -> AxisRead:
+        if isinstance(read, Mapped) and isinstance(read.map, WindowMap) and _is_sparse(read.map):
+            kernel = max(_extent(read.map), read.map.stride)
+            return Mapped(read.out, replace(read.map, kernel=kernel, dilation=1))
+        return read
+
+    return (
+        reading if reading.axes is None else replace(reading, axes=tuple(map(fill, reading.axes)))
+    )
+
+
+def gap_makers(
+    geometry: Geometry, tensor: str, layers: Sequence[Operator], dead: Mask | None
+) -> list[Operator]:
+    """Return the layers but for whose gaps the central unit of a map would read more of its box."""
+    base = support(geometry, tensor)
+    if base is None:
+        return []
+    missing = ~base.mask[base.box]
+    if dead is not None:
+        missing &= ~dead[base.box]
+    found = []
+    for layer in layers:
+        dense = support(without_gaps(geometry, {layer.name}), tensor)
+        if dense is not None and (dense.mask[base.box] & missing).any():
+            found.append(layer)
+    return found

@@ -1,0 +1,122 @@
+"""Strided layers on the image's path: what they read of their padding at one size and at others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from scotoma.facts import Facts
+    from scotoma.loader.model import Operator
+    from scotoma.resolve.window import Window
+
+    Sizes = NDArray[np.int64]
+    Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Strided:
+    """A strided layer on the image's path, its explicit padding included, along one axis."""
+
+    operator: Operator
+    label: int
+    """Axis of the image, 0 for H."""
+    window: Window
+    size: int
+    """Cells of its input, before an explicit Pad."""
+    begin: int
+    end: int
+    """Padding before the first cell and after the last, a Pad in front of it included."""
+
+    @property
+    def read_at_end(self) -> int:
+        """Padding that is read at the end; negative where real cells are left over."""
+        return int(self.read_at(np.array(self.size)))
+
+    @property
+    def uneven(self) -> bool:
+        """Whether it reads more padding on one side than on the other, or leaves cells over."""
+        return self.begin != self.read_at_end
+
+    def read_at(self, sizes: Sizes) -> Sizes:
+        """Return the padding that is read at the end for other sizes of the input."""
+        stride = self.window.stride
+        room = sizes + self.begin + self.end - self.window.extent
+        left = room % stride
+        if self.window.ceil_mode and self.begin + self.end > 0:
+            # The extra window of ceil mode reads the rest, unless it starts in the end padding.
+            extra = (left > 0) & ((room // stride + 1) * stride < sizes + self.begin)
+            left = np.where(extra, 0, left)
+        return self.end - left
+
+    def uneven_at(self, inputs: Sizes) -> Mask:
+        """Return whether the layer is uneven at other sizes of the tensor it reads."""
+        stride, extent = self.window.stride, self.window.extent
+        uneven: Mask
+        if self.window.auto_pad.startswith("SAME"):
+            total = np.maximum((-(-inputs // stride) - 1) * stride + extent - inputs, 0)
+            left = (inputs + total - extent) % stride
+            uneven = (total % 2 > 0) | (left > 0)
+        else:
+            uneven = self.read_at(inputs - self._pad_in_front) != self.begin
+        return uneven
+
+    def fits_at(self, inputs: Sizes) -> Mask:
+        """Return whether at least one window fits into other sizes of the tensor it reads."""
+        room = inputs - self._pad_in_front + self.begin + self.end - self.window.extent
+        # The one window of ceil mode may hang over by less than a stride.
+        least = 1 - self.window.stride if self.window.ceil_mode else 0
+        fits: Mask = inputs > 0
+        return fits if self.window.auto_pad.startswith("SAME") else fits & (room >= least)
+
+    @property
+    def _pad_in_front(self) -> int:
+        return self.window.size_in - self.size
+
+
+def strided_layers(facts: Facts) -> list[Strided]:
+    """Return the strided windows on the image's local path, per axis of the image."""
+    rank = facts.geometry.rank if facts.geometry is not None else 0
+    found = []
+    for operator in facts.operators:
+        windows = facts.windows(operator)
+        if not windows or not facts.is_local(operator) or len(windows) != rank:
+            continue
+        for label, window in enumerate(windows):
+            if window.stride > 1 and not window.transposed:
+                begin, end = window.pad_begin, window.pad_end
+                before, after = facts.padding_in_front(operator.inputs[0], label)
+                size = window.size_in - before - after
+                found.append(Strided(operator, label, window, size, begin + before, end + after))
+    return found
+
+
+def even_at(layers: Iterable[Strided], sizes: Mapping[str, Sizes], count: int) -> Mask | None:
+    """Return at which of some input sizes all the layers fit and none is uneven.
+
+    Parameters
+    ----------
+    layers
+        Of one axis of the image.
+    sizes
+        Sizes of the tensors along that axis, shape (count,), as of ``Facts.sizes_at``.
+    count
+        Number of input sizes.
+
+    Returns
+    -------
+    Mask, or None
+        Shape (count,); None where the size of some layer's input does not follow.
+    """
+    even = np.ones(count, bool)
+    for layer in layers:
+        inputs = sizes.get(layer.operator.inputs[0])
+        if inputs is None:
+            return None
+        even &= layer.fits_at(inputs) & ~layer.uneven_at(inputs)
+    return even

@@ -1,0 +1,71 @@
+"""Files, folders, globs and standard input as arguments."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from scotoma.errors import UsageError
+from scotoma.loader import find_models
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Any, monkeypatch: Any) -> Any:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "none").mkdir()
+    for name in ("z.onnx", "a/2.onnx", "a/1.ONNX", "a/notes.txt", "a/b/3.onnx", "odd[1].onnx"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "files"),
+    [
+        (["z.onnx"], ["z.onnx"]),
+        (["a"], ["a/1.ONNX", "a/2.onnx", "a/b/3.onnx"]),
+        (["."], ["odd[1].onnx", "z.onnx", "a/1.ONNX", "a/2.onnx", "a/b/3.onnx"]),
+        (["a/*.onnx"], ["a/2.onnx"]),
+        (["**/*.onnx"], ["a/2.onnx", "a/b/3.onnx", "odd[1].onnx", "z.onnx"]),
+        (["a/b*"], ["a/b/3.onnx"]),
+        (["odd[1].onnx"], ["odd[1].onnx"]),
+        (["a/notes.txt"], ["a/notes.txt"]),
+        (["absent.onnx"], ["absent.onnx"]),
+        (["z.onnx", "-", "a"], ["z.onnx", "-", "a/1.ONNX", "a/2.onnx", "a/b/3.onnx"]),
+        (["a/2.onnx", "./a/2.onnx", "a"], ["a/2.onnx", "a/1.ONNX", "a/b/3.onnx"]),
+    ],
+)
+def test_found(arguments: Any, files: Any) -> None:
+    assert find_models(arguments) == files
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["none"], r"no \*.onnx file in 'none'"),
+        (["x*.onnx"], r"no file matches 'x\*.onnx'"),
+        (["non*"], r"no file matches 'non\*'"),
+        (["-", "-"], "only once"),
+    ],
+)
+def test_not_found(arguments: Any, reason: Any) -> None:
+    with pytest.raises(UsageError, match=reason):
+        find_models(arguments)
+
+
+def test_nothing_slow_is_imported_to_find_files() -> None:
+    code = (
+        "import sys, scotoma.loader; scotoma.loader.find_models(['z.onnx']);"
+        "print(sorted({'numpy', 'onnx', 'networkx'} & set(sys.modules)))"
+    )
+    paths = [path for path in sys.path if path]
+    result = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path[:0] = {paths!r}; {code}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stdout == "[]\n"
