@@ -40,6 +40,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from scotoma.evidence.padded import padded_twin, shared_heads, unpadded
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta
 
@@ -67,11 +68,11 @@ class ValidPaddingBlindSpot(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one finding for the whole graph."""
-        layers = facts.unpadded
-        twin = facts.padded if layers else None
+        layers = unpadded(facts) if facts.geometry is not None else []
+        twin = padded_twin(facts, layers) if layers else None
         if twin is None:
             return
-        heads = facts.heads_shared_with(twin)
+        heads = shared_heads(facts, twin)
         counts, padded = facts.counts(heads), twin.counts(heads)
         if counts is None or padded is None or not counts.values.any() or not padded.values.any():
             reason = "the same graph with padding, to compare with, has no feature map in common"

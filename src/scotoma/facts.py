@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
@@ -14,11 +14,9 @@ from scotoma import sweep
 from scotoma.errors import UsageError, WeightsUnavailableError
 from scotoma.loader.tensors import StoredTensor
 from scotoma.resolve import resolve
-from scotoma.resolve.padded import overlaps_unpadded, padded_model
 from scotoma.sweep.support import Support, support
 from scotoma.trace import layers, trace
-from scotoma.trace.layout import tracked_sizes
-from scotoma.trace.reading import Mapped
+from scotoma.trace.heads import feature_maps, heads_among, padding_in_front
 from scotoma.trace.sizes import sizes_at
 from scotoma.trace.tracer import MAX_CELLS
 
@@ -303,71 +301,12 @@ class Facts:
 
         Only those that lead to a graph output. What comes behind them sums the image up.
         """
-        return self.heads_among(self.feature_maps)
+        return heads_among(self.geometry, self.feature_maps) if self.geometry is not None else ()
 
     @cached_property
     def feature_maps(self) -> frozenset[str]:
         """The tensors that are feature maps: local, of several cells, the image's axes in place."""
-        if self.geometry is None:
-            return frozenset()
-        return frozenset(
-            name
-            for name, flow in self.geometry.flows.items()
-            if flow.local
-            and "\0" not in name
-            and prod(tracked_sizes(flow.layout)) > 1
-            and self.geometry.spatial_axes(name)
-        )
-
-    def heads_among(self, maps: Container[str]) -> tuple[str, ...]:
-        """Return the tensors among some feature maps that lead to an output and to no other one."""
-        if self.geometry is None:
-            return ()
-        flows = self.geometry.flows
-        needed = set(self.geometry.outputs())
-        inner: set[str] = set()
-        heads = []
-        for name in reversed(tuple(flows)):
-            if name not in needed:
-                continue
-            ahead = name in maps or name in inner
-            if name in maps and (name not in inner or name in self.geometry.outputs()):
-                heads.append(name)
-            for reading in flows[name].readings:
-                needed.add(reading.tensor)
-                if ahead and not reading.whole:
-                    inner.add(reading.tensor)
-        return tuple(reversed(heads))
-
-    @cached_property
-    def unpadded(self) -> tuple[Operator, ...]:
-        """Overlapping windows on the image's local path that lack padding to keep the size.
-
-        A window over the whole map is a dense layer, and a Pad in front is padding.
-        """
-        found = []
-        for operator in self.operators:
-            windows = self.windows(operator)
-            if not windows or not self.is_local(operator):
-                continue
-            if all(window.size_out == 1 for window in windows):
-                continue
-            in_front = [
-                sum(self.padding_in_front(operator.inputs[0], a)) for a in range(len(windows))
-            ]
-            if any(overlaps_unpadded(w, f) for w, f in zip(windows, in_front, strict=True)):
-                found.append(operator)
-        return tuple(found)
-
-    @cached_property
-    def padded(self) -> Facts | None:
-        """The same graph with every window of `unpadded` padded to ``(extent - 1) / 2``."""
-        examined = self.resolution.examined
-        if self.geometry is None or examined is None:
-            return None
-        model = padded_model(self.resolution, {operator.name for operator in self.unpadded})
-        shapes = {v.name: v.shape for v in self.resolution.inputs if v.shape is not None}
-        return Facts.of(model, input_shapes=shapes, input_name=examined.name)
+        return feature_maps(self.geometry) if self.geometry is not None else frozenset()
 
     def with_operators(self, changed: Mapping[str, Operator]) -> Facts:
         """Return the facts of the same graph at the same size with some operators replaced.
@@ -384,13 +323,6 @@ class Facts:
             input_shapes={v.name: v.shape for v in self.resolution.inputs if v.shape is not None},
             input_name=examined.name if examined is not None else None,
         )
-
-    def heads_shared_with(self, other: Facts) -> tuple[str, ...]:
-        """Return the last feature maps that both graphs have, of one graph changed in some places.
-
-        Where a change keeps branches from joining, they are the maps before the join.
-        """
-        return self.heads_among(self.feature_maps & other.feature_maps)
 
     def is_local(self, operator: Operator) -> bool:
         """Tell whether an operator's first output has a local path from the image."""
@@ -411,21 +343,9 @@ class Facts:
         label
             Axis of the image, 0 for H.
         """
-        flow, producer = self.flow(tensor), self.producers.get(tensor)
-        if producer is None or producer.op_type not in {"Pad", "Concat"} or producer.domain:
+        if self.geometry is None:
             return 0, 0
-        axes = self.geometry.spatial_axes(tensor) if self.geometry is not None else None
-        if flow is None or axes is None or len(flow.readings) == 0:
-            return 0, 0
-        for reading in flow.readings:
-            reads = reading.axes or ()
-            place = axes[label] if label < len(axes) else len(reads)
-            mapped = reads[place] if place < len(reads) else None
-            if isinstance(mapped, Mapped) and 2 * mapped.map.size_in > mapped.map.size_out:
-                begin = mapped.map.begin
-                end = mapped.map.size_out - mapped.map.size_in - begin
-                return (begin, end) if begin >= 0 and end >= 0 else (0, 0)
-        return 0, 0
+        return padding_in_front(self.geometry, tensor, label)
 
 
 def _obstacle(resolution: Resolution) -> str:

@@ -1,0 +1,72 @@
+"""The same graph with every window padded: what an unpadded network is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from scotoma.trace.heads import heads_among
+
+if TYPE_CHECKING:
+    from scotoma.facts import Facts
+    from scotoma.loader.model import Operator
+    from scotoma.resolve.window import Window
+
+
+def unpadded(facts: Facts) -> list[Operator]:
+    """Return overlapping windows on the image's local path that lack padding to keep the size.
+
+    A window over the whole map is a dense layer, and a Pad in front is padding.
+    """
+    found = []
+    for operator in facts.operators:
+        windows = facts.windows(operator)
+        if not windows or not facts.is_local(operator):
+            continue
+        if all(window.size_out == 1 for window in windows):
+            continue
+        in_front = [sum(facts.padding_in_front(operator.inputs[0], a)) for a in range(len(windows))]
+        if any(overlaps_unpadded(w, f) for w, f in zip(windows, in_front, strict=True)):
+            found.append(operator)
+    return found
+
+
+def overlaps_unpadded(window: Window, in_front: int = 0) -> bool:
+    """Tell whether a window overlaps its neighbours and has less padding than keeps the size.
+
+    Windows that do not overlap read every cell once with no padding at all.
+
+    Parameters
+    ----------
+    in_front
+        Cells of padding that another operator adds just before.
+    """
+    if window.transposed or window.extent <= window.stride:
+        return False
+    return window.pad_begin + window.pad_end + in_front < window.extent - window.stride
+
+
+def padded_twin(facts: Facts, layers: Iterable[Operator]) -> Facts:
+    """Return the facts of the graph with some windows padded to ``(extent - 1) / 2``."""
+    return facts.with_operators(
+        {layer.name: _padded(layer, facts.windows(layer) or ()) for layer in layers}
+    )
+
+
+def shared_heads(facts: Facts, twin: Facts) -> tuple[str, ...]:
+    """Return the last feature maps that a graph and its twin both have.
+
+    Where padding keeps branches from joining, they are the maps before the join.
+    """
+    if facts.geometry is None:
+        return ()
+    return heads_among(facts.geometry, facts.feature_maps & twin.feature_maps)
+
+
+def _padded(operator: Operator, windows: tuple[Window, ...]) -> Operator:
+    """Return a windowed operator with its pads raised to half its extent."""
+    begins = [max(w.pad_begin, (w.extent - 1) // 2) for w in windows]
+    ends = [max(w.pad_end, (w.extent - 1) // 2) for w in windows]
+    attributes = {k: v for k, v in operator.attributes.items() if k != "auto_pad"}
+    return replace(operator, attributes={**attributes, "pads": (*begins, *ends)})

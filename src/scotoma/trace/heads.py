@@ -1,0 +1,73 @@
+"""The feature maps of a network: which they are, which come last, what pads them from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from math import prod
+from typing import TYPE_CHECKING
+
+from scotoma.trace.layout import tracked_sizes
+from scotoma.trace.reading import Mapped
+
+if TYPE_CHECKING:
+    from scotoma.trace.geometry import Geometry
+
+
+def feature_maps(geometry: Geometry) -> frozenset[str]:
+    """Return the tensors that are feature maps: local, of several cells, with the image's axes."""
+    return frozenset(
+        name
+        for name, flow in geometry.flows.items()
+        if flow.local
+        and "\0" not in name
+        and prod(tracked_sizes(flow.layout)) > 1
+        and geometry.spatial_axes(name)
+    )
+
+
+def heads_among(geometry: Geometry, maps: Container[str]) -> tuple[str, ...]:
+    """Return the tensors among some feature maps that lead to an output and to no other one."""
+    flows = geometry.flows
+    outputs = geometry.outputs()
+    needed = set(outputs)
+    inner: set[str] = set()
+    heads = []
+    for name in reversed(tuple(flows)):
+        if name not in needed:
+            continue
+        ahead = name in maps or name in inner
+        if name in maps and (name not in inner or name in outputs):
+            heads.append(name)
+        for reading in flows[name].readings:
+            needed.add(reading.tensor)
+            if ahead and not reading.whole:
+                inner.add(reading.tensor)
+    return tuple(reversed(heads))
+
+
+def padding_in_front(geometry: Geometry, tensor: str, label: int) -> tuple[int, int]:
+    """Return the padding, begin and end, that a Pad or a Concat adds just before a layer.
+
+    Parameters
+    ----------
+    tensor
+        Input of the layer.
+    label
+        Axis of the image, 0 for H.
+    """
+    flow = geometry.flows.get(tensor)
+    producer = flow.operator if flow is not None else None
+    if flow is None or producer is None or producer.domain:
+        return 0, 0
+    axes = geometry.spatial_axes(tensor) if producer.op_type in {"Pad", "Concat"} else None
+    if axes is None:
+        return 0, 0
+    for reading in flow.readings:
+        reads = reading.axes or ()
+        place = axes[label] if label < len(axes) else len(reads)
+        mapped = reads[place] if place < len(reads) else None
+        if isinstance(mapped, Mapped) and 2 * mapped.map.size_in > mapped.map.size_out:
+            begin = mapped.map.begin
+            end = mapped.map.size_out - mapped.map.size_in - begin
+            return (begin, end) if begin >= 0 and end >= 0 else (0, 0)
+    return 0, 0
