@@ -12,7 +12,8 @@ The first or last window then holds padding only: a maximum or a mean of nothing
 refuses the model when it loads it ("Pad should be smaller than kernel"), PyTorch allows half the
 kernel. The checker and the shape inference of onnx say nothing, and other runtimes give NaN, zero
 or the lowest number there is. A Pad in front is lawful in itself; but at its default optimisation
-level onnxruntime (1.31) folds it into the pool, and then refuses what it made.
+level onnxruntime up to 1.31 folds it into the pool, and then refuses what it made: a warning, since
+later versions load it.
 
 What to do
 ----------
@@ -74,10 +75,11 @@ class PadsExceedKernel(Rule):
         return self.finding(
             operator,
             f"with the zeros of '{name}' it is padded by {pad} cells beside a kernel of {kernel}; "
-            "onnxruntime folds that Pad into it and then does not load more than "
+            "onnxruntime up to 1.31 folds that Pad into it and then does not load more than "
             f"{kernel - 1}, unless its optimisation is off",
             Measurement("padding", pad, "cells", limit=kernel - 1),
             remedy="pad by less than the kernel, or disable Pad_Fusion when the session is made",
+            severity=Severity.WARNING,
         )
 
     def _finding(self, operator: Operator, pad: int, kernel: int) -> Finding:

@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
+from packaging.version import Version
 
 from scotoma.engine import Options, lint_model
 from scotoma.evidence.borders import padding_only, taps_within
@@ -25,6 +26,8 @@ FOLDER = Path(__file__).parent
 RULES = load_rules()
 OFF = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
 DEFAULT = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+FOLDS_PADS = Version(ort.__version__) < Version("1.32")
+"""Later versions of onnxruntime no longer fold a zero Pad into a max pool."""
 ort.set_default_logger_severity(4)
 
 
@@ -195,7 +198,7 @@ def test_zeros_win_and_only_without_optimisation(name: str) -> None:
     finding = only_finding("zero-pad-before-max-pool", name)
     assert measured(finding)["windows_with_zeros"] == int((raised == 0).sum()) == 28
     assert "leaves the zeros out unless its optimisation is off" in finding.message
-    assert run(text, negative, DEFAULT).max() < 0
+    assert (run(text, negative, DEFAULT).max() < 0) == FOLDS_PADS
 
 
 @pytest.mark.parametrize(
@@ -233,7 +236,7 @@ def test_zeros_change_a_stem_without_activation() -> None:
     text = text.replace("(x, w)", "(x, w, low)")
     text = text.replace("float zero", "float[4] low = {-4.0, -4.0, -4.0, -4.0}, float zero")
     plain, optimised = run(text, feeds), run(text, feeds, DEFAULT)
-    assert (plain > optimised + 1e-3).any()
+    assert (plain > optimised + 1e-3).any() == FOLDS_PADS
     assert np.allclose(plain[:, :, 1:-1, 1:-1], optimised[:, :, 1:-1, 1:-1], atol=1e-5)
 
 
@@ -335,10 +338,14 @@ def test_endless_windows_are_left_alone() -> None:
 )
 def test_pools_padded_by_their_kernel_do_not_load(name: str, pad: int, kernel: int) -> None:
     reason = failure(text_of("pads-exceed-kernel", name), ones(1, 1, 8, 8))
-    assert reason.startswith("load:")
-    assert "Pad should be smaller than kernel" in reason
+    folded = name.startswith("pad_in_front")
+    if FOLDS_PADS or not folded:
+        assert reason.startswith("load:")
+        assert "Pad should be smaller than kernel" in reason
+    else:
+        assert reason == ""
     finding = only_finding("pads-exceed-kernel", name)
-    assert finding.severity is Severity.ERROR
+    assert finding.severity is (Severity.WARNING if folded else Severity.ERROR)
     assert [(m.value, m.limit) for m in finding.measurements] == [(pad, kernel - 1)]
 
 
@@ -348,8 +355,8 @@ def test_a_pad_in_front_loads_without_optimisation(name: str) -> None:
     assert run(text, ones(1, 1, 8, 8)).shape == (1, 1, 12, 12)
     finding = only_finding("pads-exceed-kernel", name)
     assert finding.message.endswith(
-        "it is padded by 3 cells beside a kernel of 3; onnxruntime folds that Pad into it and then "
-        "does not load more than 2, unless its optimisation is off"
+        "it is padded by 3 cells beside a kernel of 3; onnxruntime up to 1.31 folds that Pad into "
+        "it and then does not load more than 2, unless its optimisation is off"
     )
 
 
