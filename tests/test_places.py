@@ -179,3 +179,22 @@ model (float[1, 2, 8, 8] x, bool c) => (float[1, 2, 8, 8] y)
     assert len(set(found.values())) == 5
     assert found["first"].startswith("If.then_branch/")
     assert found["third"].startswith("If.else_branch/")
+
+
+def test_the_order_of_summands_does_not_matter(tmp_path: Path) -> None:
+    text = """
+<ir_version: 8, opset_import: ["" : 17]>
+model (float[1, 2, 8, 8] x) => (float[1, 2, 8, 8] y)
+<float[2, 2, 3, 3] w, float[2, 2, 1, 1] v>
+{
+    [wide] a = Conv <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (x, w)
+    [narrow] b = Conv <kernel_shape = [1, 1]> (x, v)
+    [add] y = Add (a, b)
+}
+"""
+    plain = places_in(text, tmp_path)
+    assert places_in(text.replace("(a, b)", "(b, a)"), tmp_path) == plain
+    joined = text.replace("Add", "Concat <axis = 1>")
+    assert places_in(joined, tmp_path)["add"] != plain["add"]
+    swapped = joined.replace("(a, b)", "(b, a)")
+    assert places_in(swapped, tmp_path)["add"] != places_in(joined, tmp_path)["add"]

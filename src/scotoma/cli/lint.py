@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     "configs",
     metavar="FILE|KEY=VALUE",
     multiple=True,
-    help="Use this configuration, or one setting in TOML: rules.even-kernel.limit=2.",
+    help="Use this configuration, or one setting in TOML: size=[224,224].",
 )
 @mirrored("--isolated", is_flag=True, help="Look for no configuration file.")
 @click.option("--show-settings", is_flag=True, help="Show what is set, and where, and stop.")

@@ -132,7 +132,7 @@ def read_configuration(path: str) -> Configuration:
 
 
 def read_inline(text: str) -> Layer:
-    """Read one setting written as TOML, such as ``rules.even-kernel.limit = 2``.
+    """Read one setting written as TOML, such as ``size = [224, 224]``.
 
     Raises
     ------
