@@ -87,6 +87,7 @@ class CeilModeDivisor(Rule):
                 "set count_include_pad=0, or write the overhang as explicit end padding if the "
                 "full kernel is the divisor that was trained with"
             ),
+            runtimes=None if operator.domain else "onnxruntime<1.29",
         )
 
 

@@ -115,6 +115,7 @@ class CeilModePhantomWindow(Rule):
                 else "set ceil_mode=0, which has the same windows, or convert to opset 22 or later"
             ),
             severity=Severity.WARNING if conflict is None else Severity.ERROR,
+            runtimes="onnxruntime<1.21" if conflict is None else None,
         )
 
 

@@ -30,20 +30,25 @@ https://arxiv.org/abs/1903.08385 (Convolution with even-sized kernels and symmet
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
 from scotoma.evidence.drift import accumulated, own_drifts, pixels
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
-from scotoma.rule import Rule, RuleMeta
+from scotoma.rule import Rule, RuleMeta, option
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
     from scotoma.loader.model import Operator
     from scotoma.resolve.window import Window
 
-LIMIT = Fraction(1)
-"""Drift in pixels of the input from which on it is a warning."""
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a user can set."""
+
+    limit: Fraction = option(Fraction(1), "drift in pixels of the input beyond which it warns")
 
 
 class EvenKernel(Rule):
@@ -53,6 +58,8 @@ class EvenKernel(Rule):
         code="SC201", name="even-kernel", severity=Severity.WARNING, since="0.1.0",
         references=("https://arxiv.org/abs/1903.08385",),
     )  # fmt: skip
+
+    options = Options
 
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one finding with every even kernel that moves the map."""
@@ -65,7 +72,8 @@ class EvenKernel(Rule):
         if total == 0:
             return
         names = list(dict.fromkeys(d.operator.name for d in drifts))
-        severity = Severity.WARNING if total > LIMIT else Severity.NOTE
+        limit = facts.options(Options).limit
+        severity = Severity.WARNING if total > limit else Severity.NOTE
         kernels = "x".join(str(k) for k in facts_kernel(facts, drifts[0].operator))
         layers = (
             f"the {kernels} kernel of '{names[0]}' moves"
@@ -82,7 +90,7 @@ class EvenKernel(Rule):
         yield self.finding(
             where,
             f"{layers} the feature map off its place, by {pixels(total)} of the input in all",
-            Measurement("drift", total, "px", limit=LIMIT),
+            Measurement("drift", total, "px", limit=limit),
             Measurement("layers", len(names), "layers", limit=0),
             remedy="use odd kernels, or pad such layers in turns on opposite sides",
             severity=severity,

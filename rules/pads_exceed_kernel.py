@@ -80,6 +80,7 @@ class PadsExceedKernel(Rule):
             Measurement("padding", pad, "cells", limit=kernel - 1),
             remedy="pad by less than the kernel, or disable Pad_Fusion when the session is made",
             severity=Severity.WARNING,
+            runtimes="onnxruntime<1.32",
         )
 
     def _finding(self, operator: Operator, pad: int, kernel: int) -> Finding:

@@ -34,6 +34,7 @@ https://arxiv.org/abs/2010.02178 (Mind the Pad: CNNs can develop blind spots)
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import combinations, product
 from math import ceil
 from typing import TYPE_CHECKING, ClassVar
@@ -42,7 +43,7 @@ import numpy as np
 
 from scotoma.evidence.padded import padded_twin, shared_heads, unpadded
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
-from scotoma.rule import Rule, RuleMeta
+from scotoma.rule import Rule, RuleMeta, option
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,10 +53,19 @@ if TYPE_CHECKING:
 
     Map = NDArray[np.float64]
 
-LIMIT = 0.9
-"""Share of the paths in the corners that may be lost."""
 BAND = 0.5
 """Share of the paths lost at a side from which on its pixels belong to the starved band."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a user can set."""
+
+    limit: float = option(0.9, "share of the paths in the corners that may be lost, 0 to 1")
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.limit <= 1:
+            raise ValueError("expected a share, 0 to 1")
 
 
 class ValidPaddingBlindSpot(Rule):
@@ -65,6 +75,8 @@ class ValidPaddingBlindSpot(Rule):
         code="SC102", name="valid-padding-blind-spot", severity=Severity.WARNING, since="0.1.0",
         references=("https://arxiv.org/abs/2010.02178",),
     )  # fmt: skip
+
+    options = Options
 
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one finding for the whole graph."""
@@ -78,10 +90,11 @@ class ValidPaddingBlindSpot(Rule):
             reason = "the same graph with padding, to compare with, has no feature map in common"
             yield self.undecided(reason, layers[0])
             return
+        limit = facts.options(Options).limit
         step = period(facts, counts.values.shape)
         kept = relative(counts.values, step), relative(padded.values, step)
         corner, side = lost(kept, sides=counts.values.ndim), lost(kept, sides=1)
-        if corner is None or side is None or corner <= LIMIT:
+        if corner is None or side is None or corner <= limit:
             return
         band = max(starved_band(kept, axis) for axis in range(counts.values.ndim))
         ratio = corner_ratio(counts.values)
@@ -93,7 +106,7 @@ class ValidPaddingBlindSpot(Rule):
             f"the corners of the image lose {corner:.2%} of their paths to the output for want of "
             f"padding, the middles of its sides {side:.1%}, in {named(layers)}; the starved band "
             f"is {band} px wide, and a corner pixel has {described(ratio)} paths of a central one",
-            Measurement("lost_path_share", corner, "1", limit=LIMIT),
+            Measurement("lost_path_share", corner, "1", limit=limit),
             Measurement("lost_path_share_at_side", side, "1"),
             Measurement("band_width", band, "px"),
             Measurement("corner_over_centre_paths", ratio, "1"),
