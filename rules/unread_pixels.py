@@ -84,12 +84,12 @@ def places(rows: Ranges, columns: Ranges) -> str:
     Examples
     --------
     >>> places([(223, 223)], [(223, 223)])
-    ' (row 223, column 223)'
+    ' (all of row 223 and column 223)'
     >>> places([(0, 1), (5, 6)], [])
-    ' (rows 0-1, 5-6)'
+    ' (all of rows 0-1, 5-6)'
     """
     parts = [part for part in (_axis("row", rows), _axis("column", columns)) if part]
-    return f" ({', '.join(parts)})" if parts else ""
+    return f" (all of {' and '.join(parts)})" if parts else ""
 
 
 def _axis(word: str, ranges: Ranges, shown: int = 4) -> str:

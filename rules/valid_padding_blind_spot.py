@@ -201,10 +201,13 @@ def _profile(values: Map, axis: int, depth: int) -> Map:
 
 
 def corner_ratio(counts: Map) -> float | None:
-    """Return the smallest corner's paths over the centre's, None where the centre has none."""
-    corners = counts[np.ix_(*([0, n - 1] for n in counts.shape))]
+    """Return the fewest paths of a corner's live pixel over the centre's, None if none lives."""
+    depth = max(1, round(min(counts.shape) / 32))
+    ends = ([*range(depth), *range(n - depth, n)] for n in counts.shape)
+    corners = counts[np.ix_(*ends)]
     centre = float(counts[tuple(n // 2 for n in counts.shape)])
-    return float(corners.min()) / centre if centre > 0 else None
+    live = corners[corners > 0]
+    return float(live.min()) / centre if centre > 0 and live.size else None
 
 
 def named(layers: Sequence[Operator]) -> str:

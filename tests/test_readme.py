@@ -39,9 +39,8 @@ def commands() -> list[str]:
 def run(command: str) -> str:
     """Return what a command of the README prints, run with the Python that runs the tests."""
     python = shlex.quote(sys.executable)
-    shell = command.replace(".venv/bin/scotoma", f"{python} -m scotoma").replace(
-        ".venv/bin/python", python
-    )
+    programs = {"python": python, "scotoma": f"{python} -m scotoma"}
+    shell = re.sub(r"\.venv/bin/(\w+)", lambda program: programs[program[1]], command)
     path = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         ["/bin/sh", "-c", shell],

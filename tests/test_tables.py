@@ -106,7 +106,7 @@ def test_trace_says_that_there_is_nothing_to_follow() -> None:
 def test_a_measurement_is_a_table() -> None:
     document = {
         "model": {"path": "m.onnx"},
-        "examined": {"name": "x", "shape": [1, 3, 28, 28], "assumed": True},
+        "examined": {"name": "x", "shape": [1, 3, 28, 28], "spatial_axes": [2, 3], "assumed": True},
         "output": "logits",
         "method": "perturb",
         "functional": "sum",
@@ -138,7 +138,7 @@ def test_trace_of_a_sample_model(capsys: pytest.CaptureFixture[str], tmp_path: P
 
 def test_trace_of_a_tensor_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trace", str(SAMPLES / "five_layers_valid.onnx"), "--tensor", "nope"]) == 2
-    assert capsys.readouterr().err == "scotoma: tensor 'nope' is not in the model\n"
+    assert capsys.readouterr().err == "scotoma: the model has no tensor or node 'nope'\n"
 
 
 @pytest.mark.parametrize("command", ["trace", "measure"])
@@ -184,3 +184,33 @@ def test_measure_does_not_take_standard_input(
 ) -> None:
     assert main(["measure", "-", "--out", str(tmp_path)]) == 2
     assert "standard input" in capsys.readouterr().err
+
+
+def test_tensor_may_be_named_by_its_node(capsys: pytest.CaptureFixture[str]) -> None:
+    model = str(SAMPLES / "five_layers_valid.onnx")
+    assert main(["trace", model, "--tensor", "conv1", "--format", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    first = document["tensors"][1]
+    assert (first["node"], document["functional"]) == ("conv1", [first["name"]])
+
+
+def test_a_size_that_cannot_run_has_no_coverage(capsys: pytest.CaptureFixture[str]) -> None:
+    model = str(SAMPLES / "five_layers_valid.onnx")
+    assert main(["trace", model, "--size", "3x3", "--format", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["coverage"], document["coverage_local"]) == (None, None)
+    assert [(u["node"], u["reason"]) for u in document["unanalysed"]] == [
+        ("conv2", "cannot run at this size: its window spans 3 cells, the input has 1")
+    ]
+    fields = {row["node"]: row["receptive_field_local"] for row in document["tensors"]}
+    assert fields["conv1"] == [3, 3]
+    assert fields["conv3"] is None
+
+
+def test_a_size_that_cannot_run_is_a_wrong_call(capsys: pytest.CaptureFixture[str]) -> None:
+    model = str(SAMPLES / "five_layers_valid.onnx")
+    assert main(["lint", model, "--size", "3x3", "--format", "json"]) == 2
+    captured = capsys.readouterr()
+    reason = "'conv2' (Conv) cannot run at this size: its window spans 3 cells, the input has 1"
+    assert json.loads(captured.out)["models"][0]["refusal"] == reason
+    assert captured.err == f"scotoma: {model}: {reason}\n"

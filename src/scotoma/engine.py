@@ -70,11 +70,22 @@ def lint_model(path: str, rules: Iterable[Rule], options: Options) -> ModelRepor
         examined=resolution.examined,
         inputs=resolution.inputs,
         unanalysed=unanalysed,
+        refusal=_refusal(facts, options),
         findings=findings,
         undecided=undecided,
         rule_failures=failures,
         own_suppressions=model.metadata.get(OWN_SUPPRESSIONS),
     )
+
+
+def _refusal(facts: Facts, options: Options) -> str | None:
+    """Say which operator cannot run at the size that was asked for; None if all can."""
+    if options.size is None and not options.input_shapes:
+        return None
+    for refused in facts.resolution.refused_at:
+        operator = refused.operator
+        return f"'{operator.name}' ({operator.op_type}) cannot run at this size: {refused.reason}"
+    return None
 
 
 def examine(path: str, options: Options) -> Facts:
@@ -97,6 +108,16 @@ def examine(path: str, options: Options) -> Facts:
         input_shapes=options.input_shapes,
         input_name=options.input_name,
     )
+
+
+def examine_one(path: str, options: Options) -> Facts:
+    """Examine a model as `examine` does; what goes wrong names the file."""
+    try:
+        return examine(path, options)
+    except ModelError as error:
+        raise ModelError(error.kind, f"{path}: {error}") from error
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
 
 
 def describe_failure(error: Exception) -> Failure:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+
+
+NEWEST_OPSET = 28
+"""The newest version of the standard operators whose semantics are known here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +119,10 @@ class Facts:
             )
             for u in causes
         ]
+        opset = self.model.opsets.get("", 0)
+        if opset > NEWEST_OPSET:
+            reason = f"newer than {NEWEST_OPSET}, the newest known, by whose rules it is read"
+            found.insert(0, Unanalysed("ai.onnx", f"opset {opset}", reason))
         examined = self.resolution.examined
         if examined is not None and (obstacle := _obstacle(self.resolution)):
             found.insert(0, Unanalysed(examined.name, "Input", obstacle))
@@ -192,10 +201,27 @@ class Facts:
         if tensor is None:
             return self.geometry.outputs()
         if tensor not in self.geometry.flows:
-            known = tensor in self.resolution.shapes or tensor in self.producers
-            what = "does not depend on the examined input" if known else "is not in the model"
-            raise UsageError(f"tensor '{tensor}' {what}")
+            tensor = self._output_of(tensor)
         return (tensor,)
+
+    def _output_of(self, name: str) -> str:
+        """Return the first output of an operator that depends on the examined input."""
+        flows = self.geometry.flows if self.geometry is not None else {}
+        for operator in self.operators:
+            if operator.name == name and operator.outputs[0] in flows:
+                return operator.outputs[0]
+        known = name in self.resolution.shapes or name in self.producers
+        if known or any(operator.name == name for operator in self.operators):
+            raise UsageError(f"'{name}' does not depend on the examined input")
+        near = get_close_matches(name, [n for n in flows if "\0" not in n], n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        raise UsageError(f"the model has no tensor or node '{name}'{hint}")
+
+    def covers(self, tensor: str | None = None) -> bool:
+        """Tell whether coverage is known: nothing that cannot run stands before the outputs."""
+        if not self.resolution.refused_at:
+            return True
+        return all(self.shape(name) is not None for name in self.functional(tensor))
 
     def dead(self, tensor: str | None = None, *, local: bool = False) -> sweep.Dead | None:
         """Return the pixels without any path to the outputs (or to a tensor), None if unknown.

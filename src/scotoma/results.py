@@ -53,6 +53,8 @@ class ModelReport:
     examined: InputShape | None = None
     inputs: tuple[InputShape, ...] = ()
     unanalysed: tuple[Unanalysed, ...] = ()
+    refusal: str | None = None
+    """The operator that cannot run at the size that was asked for, and why."""
     findings: tuple[Finding, ...] = ()
     """In the order of the graph, then by code."""
     undecided: tuple[Undecided, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,3 +70,15 @@ def test_nothing_slow_is_imported_to_find_files() -> None:
         check=True,
     )
     assert result.stdout == "[]\n"
+
+
+def test_folders_of_others_are_passed_over(tmp_path: Path) -> None:
+    for folder in ("models/.cache", "models/.venv/lib", "models/env", "models/node_modules"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "theirs.onnx").touch()
+    (tmp_path / "models" / "env" / "pyvenv.cfg").touch()
+    ours = tmp_path / "models" / "ours.onnx"
+    ours.touch()
+    assert find_models([str(tmp_path / "models")]) == [str(ours)]
+    hidden = tmp_path / "models" / ".cache"
+    assert find_models([str(hidden)]) == [str(hidden / "theirs.onnx")]

@@ -168,6 +168,9 @@ def _refuse_if_nothing_fits(reports: Sequence[ModelReport]) -> None:
 
 def _complain_of_failures(report: Report, places: list[Target]) -> None:
     """Say on standard error what went wrong, unless the person reads it on standard output."""
+    for model in report.models:
+        if model.refusal:
+            complain(f"{model.path}: {model.refusal}")
     if Target("text", STDOUT) in places:
         return
     for model in report.models:

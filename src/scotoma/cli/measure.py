@@ -108,7 +108,7 @@ def measure(  # noqa: PLR0913  one for each option
     options = engine_options(
         size=size, input_shapes=input_shapes, input_name=input_name, debug=debug
     )
-    facts = engine.examine(model, options)
+    facts = engine.examine_one(model, options)
     with _progress_bar(shown=not quiet and sys.stderr.isatty()) as progress:
         influence = measuring.measure(facts.model, facts.resolution, settings, progress)
     measuring.write(influence, folder)

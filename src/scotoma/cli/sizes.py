@@ -112,7 +112,7 @@ def sizes(  # noqa: PLR0913  one for each option
     options = engine_options(
         size=size, input_shapes=input_shapes, input_name=input_name, debug=debug
     )
-    facts = engine.examine(model, options)
+    facts = engine.examine_one(model, options)
     found = survey(facts, around=around, limits=limits, input_shapes=input_shapes)
     document = sizes_document(facts, found)
     for place in places:

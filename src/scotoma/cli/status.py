@@ -27,7 +27,7 @@ def of_report(report: Report, *, failed: bool, exit_zero: bool) -> int:
         It gives 0. A wrong call or a failure still has its own status.
     """
     kinds = {model.failure.kind for model in report.models if model.failure}
-    if "usage" in kinds:
+    if "usage" in kinds or any(model.refusal for model in report.models):
         return WRONG_CALL
     if kinds or any(model.rule_failures for model in report.models):
         return FAILED

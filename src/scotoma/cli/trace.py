@@ -53,7 +53,7 @@ def trace(  # noqa: PLR0913  one for each option
     options = engine_options(
         size=size, input_shapes=input_shapes, input_name=input_name, debug=debug
     )
-    document = trace_document(engine.examine(model, options), tensor=tensor)
+    document = trace_document(engine.examine_one(model, options), tensor=tensor)
     for place in places:
         text = render_trace(document) if place.format_name == "text" else dump(document)
         write(text, place.path, colour=use_colour(colour))

@@ -62,8 +62,16 @@ def _expand(argument: str) -> list[str]:
 
 
 def _in_folder(folder: Path) -> Iterator[str]:
+    """Yield the model files below a folder; hidden folders and environments are passed over."""
     for parent, folders, files in os.walk(folder):
-        folders.sort()
+        folders[:] = sorted(name for name in folders if not _is_foreign(Path(parent, name)))
         for name in sorted(files):
             if name.lower().endswith(_SUFFIX):
                 yield str(Path(parent, name))
+
+
+def _is_foreign(folder: Path) -> bool:
+    """Tell whether a folder holds what others made: a version control's, an environment's."""
+    name = folder.name
+    foreign = name.startswith(".") or name in {"__pycache__", "node_modules"}
+    return foreign or (folder / "pyvenv.cfg").is_file()

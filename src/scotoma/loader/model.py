@@ -105,6 +105,9 @@ class Model:
     """Over the file without its weight payloads, so that it costs nothing on large files."""
     metadata: Mapping[str, str] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return f"<Model {self.path!r}: {len(self.main.operators)} operators>"
+
     @property
     def graph(self) -> nx.MultiDiGraph[Any]:
         """The main graph as networkx: operators as nodes, tensors on the edges."""

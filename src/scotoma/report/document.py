@@ -136,6 +136,7 @@ def model_document(model: ModelReport) -> Document:
         "inputs": [input_document(item) for item in model.inputs],
         "status": model.status,
         "error": {"kind": failure.kind, "message": failure.message} if failure else None,
+        "refusal": model.refusal,
         "unanalysed": [
             {"node": item.node, "op_type": item.op_type, "reason": item.reason}
             for item in model.unanalysed

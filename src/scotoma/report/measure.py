@@ -39,4 +39,7 @@ def render_measure(document: Mapping[str, Any], directory: str) -> str:
         table(("influence of the input", ""), rows),
         f"map: {escape(str(Path(directory) / document['map']))}",
     ]
+    # A volume has a map but no picture.
+    if len(document["examined"].get("spatial_axes", ())) in (1, 2):
+        lines.append(f"picture: {escape(str(Path(directory) / 'influence.png'))}")
     return "\n".join(lines) + "\n"

@@ -53,7 +53,12 @@ def render_sizes(document: Document, top: int | None = None) -> str:
     if hidden:
         lines.append(f"{counted(hidden, 'size')} left out (see --top)")
     if document["refused"]:
-        lines.append(f"{counted(document['refused'], 'size')} refused by the graph")
+        first = next(size["refused_by"] for size in everything if size["refused_by"])
+        lines.append(
+            f"{counted(document['refused'], 'size')} refused by the graph, the first at "
+            f"'{escape(str(first['node']))}' ({escape(str(first['op_type']))}): "
+            f"{escape(str(first['reason']))}"
+        )
     guessed = len(everything) - document["examined"]
     if guessed:
         lines.append(

@@ -112,7 +112,9 @@ def _model_lines(model: ModelReport) -> Iterator[str]:
         yield ""
         yield from _unanalysed_lines(model)
     if not (counted_ones or model.undecided or model.rule_failures or model.unanalysed):
-        yield "  nothing found"
+        unseen = model.status == "unavailable"
+        known = any(finding.suppressed is not None for finding in model.findings)
+        yield "  not examined" if unseen else "  nothing new" if known else "  nothing found"
     suppressed = Counter(f.suppressed.by for f in model.findings if f.suppressed is not None)
     if suppressed:
         yield ""

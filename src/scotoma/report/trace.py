@@ -125,9 +125,13 @@ def _coverage_table(document: Document) -> str:
     coverage, local = document.get("coverage"), document.get("coverage_local")
     if not coverage:
         return "coverage of the input: could not be told\n"
-    heads, both = ["coverage of the input", ""], [coverage]
+    names = [escape(str(name)) for name in document.get("functional") or ()]
+    of = f" from '{names[0]}'" if len(names) == 1 else ""
+    if len(names) > 1:
+        of = f" from {counted(len(names), 'output')}"
+    heads, both = [f"coverage of the input{of}", ""], [coverage]
     if local and local != coverage:
-        heads, both = ["coverage of the input", "all paths", "local paths"], [coverage, local]
+        heads, both = [heads[0], "all paths", "local paths"], [coverage, local]
     rows = []
     for key, value in coverage.items():
         if isinstance(value, int | float | str | list | None):

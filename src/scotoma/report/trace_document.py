@@ -30,7 +30,8 @@ def trace_document(facts: Facts, *, tensor: str | None = None) -> Row:
         If the model has no such tensor.
     """
     facts.functional(tensor)
-    coverage, local = facts.coverage(tensor), facts.coverage(tensor, local=True)
+    coverage = facts.coverage(tensor) if facts.covers(tensor) else None
+    local = facts.coverage(tensor, local=True) if coverage is not None else None
     geometry, model = facts.geometry, facts.model
     examined = facts.resolution.examined
     return {
@@ -97,6 +98,8 @@ def _field(geometry: Geometry, name: str) -> Row:
         "centre": None,
         "note": "",
     }
+    if geometry.resolution.shapes.get(name) is None:
+        return {**empty, "note": "not known: behind an operator that is not analysed"}
     if not flow.local:
         return {**empty, "note": "sees the whole image"}
     grids = geometry.local_grids(name)

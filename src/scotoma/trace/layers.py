@@ -52,8 +52,8 @@ def kind(geometry: Geometry, operator: Operator) -> str | None:
         return "pixel unshuffle"
     if op_type == "Pad":
         return "padding"
-    if op_type in {"Gemm", "QGemm"} or (op_type in _DENSE and _is_dense(geometry, operator)):
-        return "dense layer"
+    if op_type in _DENSE:
+        return _product(geometry, operator)
     return _by_geometry(geometry, operator)
 
 
@@ -89,10 +89,12 @@ def _resampling(geometry: Geometry, operator: Operator) -> str:
     return "upsampling" if prod(after) >= prod(before) else "downsampling by resize"
 
 
-def _is_dense(geometry: Geometry, operator: Operator) -> bool:
-    """Tell whether a matrix product reads whole maps, as a head on a flattened map does."""
-    flow = geometry.flows.get(operator.outputs[0])
-    return flow is not None and any(r.whole for r in flow.readings)
+def _product(geometry: Geometry, operator: Operator) -> str:
+    """Name a matrix product: of two activations, or of one with a weight."""
+    constants = geometry.resolution.constants
+    if any(name in constants for name in operator.inputs[:4] if name):
+        return "dense layer"
+    return "attention product"
 
 
 def _by_geometry(geometry: Geometry, operator: Operator) -> str | None:
