@@ -267,7 +267,7 @@ def main() -> int:
         runs = measure(cases_of(models), environment, options.rounds, options.budget)
         verdicts = aims(runs)
         steps = analysis_table(models, environment)
-    print("\n".join([*process_table(runs, models), "", *steps, "", *verdicts]))
+        print("\n".join([*process_table(runs, models), "", *steps, "", *verdicts]))
     return int(any(line.startswith("- NOT MET") for line in verdicts))
 
 
