@@ -64,6 +64,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ScotomaError as error:
         complain(str(error))
         return status.FAILED
+    except OSError as error:
+        if "--debug" in given:
+            raise
+        where = f" {error.filename}" if error.filename else ""
+        complain(f"cannot read or write{where}: {error.strerror or error}")
+        return status.FAILED
     except Exception as error:  # noqa: BLE001  the last resort: a line instead of a traceback
         if "--debug" in given:
             traceback.print_exc()

@@ -11,6 +11,7 @@ from scotoma import __version__
 from scotoma.findings import Severity
 
 if TYPE_CHECKING:
+    from scotoma.facts import Facts
     from scotoma.findings import Finding, Location, Measurement, Quantity, Suppressed
     from scotoma.resolve.resolution import InputShape
     from scotoma.results import BaselineUse, ModelReport, Report
@@ -151,6 +152,32 @@ def input_document(item: InputShape) -> Document:
         "shape": None if item.shape is None else list(item.shape),
         "spatial_axes": list(item.spatial_axes),
         "assumed": item.assumed,
+    }
+
+
+def examined_head(facts: Facts) -> Document:
+    """Return what the document of one examined model begins with."""
+    model, examined = facts.model, facts.resolution.examined
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "tool": {"name": "scotoma", "version": __version__},
+        "model": {
+            "path": model.path,
+            "graph_sha256": model.graph_sha256,
+            "producer": model.producer,
+            "opset": model.opsets.get(""),
+        },
+        "input": None if examined is None or examined.shape is None else input_document(examined),
+    }
+
+
+def examined_foot(facts: Facts) -> Document:
+    """Return what the document of one examined model ends with."""
+    return {
+        "status": facts.status,
+        "unanalysed": [
+            {"node": u.node, "op_type": u.op_type, "reason": u.reason} for u in facts.unanalysed
+        ],
     }
 
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from scotoma import __version__
-from scotoma.report.document import SCHEMA_VERSION, input_document
+from scotoma.report.document import examined_foot, examined_head
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
@@ -22,27 +21,15 @@ def sizes_document(facts: Facts, survey: Survey) -> Document:
 
     Lengths in pixels that may be fractions are strings such as ``-31/2``; None is unknown.
     """
-    model, examined = facts.model, facts.resolution.examined
     return {
-        "schema_version": SCHEMA_VERSION,
-        "tool": {"name": "scotoma", "version": __version__},
-        "model": {
-            "path": model.path,
-            "graph_sha256": model.graph_sha256,
-            "producer": model.producer,
-            "opset": model.opsets.get(""),
-        },
-        "input": input_document(examined) if examined is not None else None,
+        **examined_head(facts),
         "around": list(survey.around),
         "strided_layers": len(survey.strided),
         "compared": len(survey.candidates),
         "examined": sum(candidate.examined for candidate in survey.candidates),
         "refused": sum(candidate.accepted is False for candidate in survey.candidates),
         "sizes": [_size_document(candidate) for candidate in survey.candidates],
-        "status": facts.status,
-        "unanalysed": [
-            {"node": u.node, "op_type": u.op_type, "reason": u.reason} for u in facts.unanalysed
-        ],
+        **examined_foot(facts),
     }
 
 

@@ -150,9 +150,17 @@ def _place(location: Location) -> str:
 
 
 def _measurement(measurement: Measurement) -> str:
-    unit = "" if measurement.unit in ("", "1") else f" {escape(measurement.unit)}"
-    limit = "" if measurement.limit is None else f" (limit {_quantity(measurement.limit)}{unit})"
-    return f"{escape(measurement.name)} = {_quantity(measurement.value)}{unit}{limit}"
+    value = _in_unit(measurement.value, measurement.unit)
+    limit = measurement.limit
+    bound = "" if limit is None else f" (limit {_in_unit(limit, measurement.unit)})"
+    return f"{escape(measurement.name)} = {value}{bound}"
+
+
+def _in_unit(value: Quantity | None, unit: str) -> str:
+    """Return a quantity with its unit, which is in the singular for one of a kind."""
+    if unit in ("", "1"):
+        return _quantity(value)
+    return f"{_quantity(value)} {escape(unit.removesuffix('s') if value == 1 else unit)}"
 
 
 def _quantity(value: Quantity | None) -> str:

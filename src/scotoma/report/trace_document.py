@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from scotoma import __version__
-from scotoma.report.document import SCHEMA_VERSION
+from scotoma.report.document import examined_foot, examined_head
 from scotoma.trace.layers import kind, multiply_adds, parameters
 
 if TYPE_CHECKING:
@@ -32,35 +31,16 @@ def trace_document(facts: Facts, *, tensor: str | None = None) -> Row:
     facts.functional(tensor)
     coverage = facts.coverage(tensor) if facts.covers(tensor) else None
     local = facts.coverage(tensor, local=True) if coverage is not None else None
-    geometry, model = facts.geometry, facts.model
-    examined = facts.resolution.examined
+    geometry = facts.geometry
     return {
-        "schema_version": SCHEMA_VERSION,
-        "tool": {"name": "scotoma", "version": __version__},
-        "model": {
-            "path": model.path,
-            "graph_sha256": model.graph_sha256,
-            "producer": model.producer,
-            "opset": model.opsets.get(""),
-        },
-        "input": None
-        if examined is None or examined.shape is None
-        else {
-            "name": examined.name,
-            "shape": list(examined.shape),
-            "spatial_axes": list(examined.spatial_axes),
-            "assumed": examined.assumed,
-        },
+        **examined_head(facts),
         "functional": list(facts.functional(tensor)),
         "tensors": []
         if geometry is None
         else _rows(facts, geometry, coverage.absorbed if coverage is not None else {}),
         "coverage": coverage.document() if coverage is not None else None,
         "coverage_local": local.document() if local is not None else None,
-        "status": facts.status,
-        "unanalysed": [
-            {"node": u.node, "op_type": u.op_type, "reason": u.reason} for u in facts.unanalysed
-        ],
+        **examined_foot(facts),
     }
 
 
