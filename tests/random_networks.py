@@ -312,10 +312,18 @@ def gather(a: Author, tensor: str, channels: str) -> Result:
     return a.net.add("Gather", tensor, a.net.ints(*indices), axis=axis), channels
 
 
+def _raised(a: Author, tensor: str) -> str:
+    """Add a constant, so that no cell made of padding alone multiplies a path by zero."""
+    return a.net.add("Add", tensor, a.weight(*[1] * len(a.net.shape(tensor))))
+
+
 def join(a: Author, tensor: str, channels: str) -> Result:
     other = a.partner(tensor)
     kind = _mixed(a, {channels, a.channels[other]})
-    return a.net.add(a.largest("Max", "Add", "Mul"), tensor, other), kind
+    op_type = a.largest("Max", "Add", "Mul")
+    if op_type == "Mul":
+        tensor, other = _raised(a, tensor), _raised(a, other)
+    return a.net.add(op_type, tensor, other), kind
 
 
 def broadcast(a: Author, tensor: str, channels: str) -> Result:
@@ -481,7 +489,7 @@ def gate(a: Author, tensor: str, channels: str) -> Result:
     """Squeeze and excite."""
     squeezed = a.net.add("GlobalAveragePool", tensor)
     excited = a.net.conv(squeezed, [1] * a.rank, a.net.shape(tensor)[1])
-    return a.net.add("Mul", tensor, excited), channels
+    return a.net.add("Mul", _raised(a, tensor), excited), channels
 
 
 def normalise(a: Author, tensor: str, channels: str) -> Result:

@@ -10,6 +10,7 @@ import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx import TensorProto, helper
 from resolve.models import build, node, reasons, resolved
 
 from scotoma.loader import load_model
@@ -217,3 +218,19 @@ def test_no_operator_can_be_written_that_breaks_the_pass(
         assert shape is None or all(type(size) is int and size >= 0 for size in shape)
     for windows in resolution.windows.values():
         assert all(window.size_out > 0 for window in windows)
+
+
+def test_an_axis_that_a_constant_lacks_is_no_crash(tmp_path: Path) -> None:
+    number = helper.make_tensor("v", TensorProto.FLOAT, [], [1.0])
+    places = helper.make_tensor("i", TensorProto.INT64, [], [0])
+    graph = helper.make_graph(
+        [helper.make_node("ScatterElements", ["v", "i", "v"], ["y"], axis=0)],
+        "g",
+        [],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [number, places],
+    )
+    path = tmp_path / "scalar.onnx"
+    opset = helper.make_opsetid("", 16)
+    path.write_bytes(helper.make_model(graph, opset_imports=[opset]).SerializeToString())
+    assert "y" not in resolve(load_model(str(path))).values

@@ -12,6 +12,8 @@ from scotoma.resolve.shapes_plain import shape_range
 from scotoma.resolve.step import (
     MAX_ELEMENTS,
     MAX_FLOATS,
+    FollowsError,
+    RefusedError,
     Shape,
     Step,
     UnknownError,
@@ -32,6 +34,8 @@ FAILURES = (
     RuntimeError,
     TypeError,
     ValueError,
+    FollowsError,
+    RefusedError,
     UnknownError,
 )
 """What numpy and the functions here raise for inputs that make no sense."""
