@@ -122,6 +122,29 @@ input_options = together(
     ]
 )
 
+TABLE_FORMATS = ("text", "json")
+"""Formats of the commands that print one table."""
+
+table_options = together(
+    [
+        click.option(
+            "--format",
+            "format_name",
+            type=click.Choice(TABLE_FORMATS),
+            default="text",
+            show_default=True,
+        ),
+        click.option(
+            "-o",
+            "--output",
+            "outputs",
+            metavar="[FORMAT=]FILE",
+            multiple=True,
+            help="Write the table to a file instead of standard output (-). May be repeated.",
+        ),
+    ]
+)
+
 run_options = together(
     [
         click.option("--debug", is_flag=True, help="Show a traceback where Scotoma itself fails."),

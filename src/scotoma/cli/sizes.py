@@ -9,14 +9,14 @@ import click
 
 from scotoma.cli.options import (
     MAX_DIMENSION,
+    TABLE_FORMATS,
     engine_options,
     input_options,
     read_sizes,
     run_options,
+    table_options,
 )
 from scotoma.cli.output import targets, use_colour, write
-
-FORMATS = ("text", "json")
 
 
 def read_range(text: str) -> tuple[int, int]:
@@ -68,17 +68,7 @@ def _limits(_context: click.Context, _option: click.Parameter, value: str | None
     type=click.IntRange(min=1),
     help="Show the N best and the current one. [default: 10 as text, all as JSON]",
 )
-@click.option(
-    "--format", "format_name", type=click.Choice(FORMATS), default="text", show_default=True
-)
-@click.option(
-    "-o",
-    "--output",
-    "outputs",
-    metavar="[FORMAT=]FILE",
-    multiple=True,
-    help="Write the table to a file instead of standard output (-). May be repeated.",
-)
+@table_options
 @input_options
 @run_options
 def sizes(  # noqa: PLR0913  one for each option
@@ -108,7 +98,7 @@ def sizes(  # noqa: PLR0913  one for each option
     from scotoma.report.sizes_document import shortened, sizes_document  # noqa: PLC0415
     from scotoma.sizes.survey import survey  # noqa: PLC0415
 
-    places = targets(outputs, format_name, FORMATS)
+    places = targets(outputs, format_name, TABLE_FORMATS)
     options = engine_options(
         size=size, input_shapes=input_shapes, input_name=input_name, debug=debug
     )

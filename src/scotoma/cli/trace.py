@@ -6,26 +6,20 @@ from collections.abc import Mapping
 
 import click
 
-from scotoma.cli.options import engine_options, input_options, run_options
+from scotoma.cli.options import (
+    TABLE_FORMATS,
+    engine_options,
+    input_options,
+    run_options,
+    table_options,
+)
 from scotoma.cli.output import targets, use_colour, write
-
-FORMATS = ("text", "json")
 
 
 @click.command(short_help="Show the receptive-field table of a model.")
 @click.argument("model")
 @click.option("--tensor", metavar="NAME", help="Follow this tensor instead of the outputs.")
-@click.option(
-    "--format", "format_name", type=click.Choice(FORMATS), default="text", show_default=True
-)
-@click.option(
-    "-o",
-    "--output",
-    "outputs",
-    metavar="[FORMAT=]FILE",
-    multiple=True,
-    help="Write the table to a file instead of standard output (-). May be repeated.",
-)
+@table_options
 @input_options
 @run_options
 def trace(  # noqa: PLR0913  one for each option
@@ -49,7 +43,7 @@ def trace(  # noqa: PLR0913  one for each option
     from scotoma.report.trace import render_trace  # noqa: PLC0415
     from scotoma.report.trace_document import trace_document  # noqa: PLC0415
 
-    places = targets(outputs, format_name, FORMATS)
+    places = targets(outputs, format_name, TABLE_FORMATS)
     options = engine_options(
         size=size, input_shapes=input_shapes, input_name=input_name, debug=debug
     )

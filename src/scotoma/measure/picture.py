@@ -141,7 +141,8 @@ def _label(figure: Any, sheet: tuple[float, float], influence: Influence) -> Non
 
         share = metrics.dead_pixel_fraction(influence.dead) or 0.0
         counted = int(np.count_nonzero(influence.dead))
-        kind = "pixels" if influence.grid.full else "measured pixels"
+        kind = "pixel" if influence.grid.full else "measured pixel"
+        kind = kind if counted == 1 else f"{kind}s"
         label = f"dead on this input: {counted:,} {kind} ({_percent(share)})"
         figure.legend(
             handles=[Patch(facecolor=DEAD, label=label)],

@@ -53,18 +53,13 @@ class Configuration:
         return found
 
 
-def find_configuration(model: str) -> str | None:
-    """Return the closest configuration upwards from a model file, None where there is none.
+def find_configurations(models: list[str]) -> dict[str, str | None]:
+    """Return the closest configuration upwards from each model, None where there is none.
 
     In one folder ``scotoma.toml`` comes before ``pyproject.toml``, which counts where it has a
-    table ``[tool.scotoma]``. For standard input the search starts in the working directory.
+    table ``[tool.scotoma]``. For standard input the search starts in the working directory. Every
+    folder is looked at once.
     """
-    start = Path.cwd() if model == "-" else Path(os.path.abspath(model)).parent  # noqa: PTH100
-    return _closest(start, {})
-
-
-def find_configurations(models: list[str]) -> dict[str, str | None]:
-    """Return the closest configuration of each model; every folder is looked at once."""
     known: dict[Path, str | None] = {}
     found: dict[str, str | None] = {}
     for model in models:
