@@ -81,7 +81,7 @@ def training_layers(facts: Facts) -> list[Operator]:
     """Return the normalisations of activations in training mode that an output depends on."""
     if not any(op.op_type == "BatchNormalization" and is_training(op) for _, op in facts.walk()):
         return []
-    axes = batch_axes(facts)
+    axes = facts.once(batch_axes)
     found = []
     for scope in scopes(facts):
         for operator in scope.operators:

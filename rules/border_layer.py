@@ -19,8 +19,9 @@ less downsampling in the stem, or fewer late layers.
 
 Limits
 ------
-Most classifiers have some at their native size: a fact worth knowing, no defect. Fields are
-theoretical, along local paths.
+Most classifiers have some at their native size: a fact worth knowing, no defect. The option
+``limit`` silences those that take less than a share of the multiply-adds. Fields are theoretical,
+along local paths.
 
 References
 ----------
@@ -30,15 +31,26 @@ https://arxiv.org/abs/2106.12307 (Should you go deeper?)
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
-from scotoma.rule import Rule, RuleMeta
+from scotoma.rule import Rule, RuleMeta, RuleOptions, option
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
     from scotoma.loader.model import Operator
+    from scotoma.resolve.window import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Options(RuleOptions):
+    """What a user can set."""
+
+    limit: Fraction = option(
+        Fraction(0), "share of the multiply-adds from which on such layers are worth a note", 0, 1
+    )
 
 
 class BorderLayer(Rule):
@@ -49,49 +61,58 @@ class BorderLayer(Rule):
         references=("https://arxiv.org/abs/2106.12307",),
     )  # fmt: skip
 
+    options = Options
+
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one note with every such layer."""
-        wide = [op for op in facts.operators if is_wide(facts, op)]
-        found = [op for op in wide if covers(facts, op.inputs[0])]
+        wide = [op for op, windows in facts.windowed if is_wide(op, windows)]
+        fields = {op: facts.receptive_field(op.inputs[0]) for op in wide}
+        found = [op for op in wide if covers(fields[op], facts.image_size)]
         if not found:
             return
-        layers = [op for op in facts.operators if facts.multiply_adds(op) is not None]
-        parameters = share(map(facts.parameters, found), map(facts.parameters, layers))
-        work = share(map(facts.multiply_adds, found), map(facts.multiply_adds, layers))
+        done = {op: facts.multiply_adds(op) for op in facts.operators}
+        stored = {op: facts.parameters(op) for op, number in done.items() if number is not None}
+        parameters = share(map(stored.get, found), stored.values())
+        work = share(map(done.get, found), done.values())
+        limit = facts.options(Options).limit
+        if work < limit:
+            return
         yield self.finding(
-            [Location(op.name, op.op_type, op.inputs[0], field(facts, op)) for op in found],
+            [Location(op.name, op.op_type, op.inputs[0], described(fields[op])) for op in found],
             f"{len(found)} of {len(wide)} convolutions with kernels larger than one cell read a "
             f"map whose receptive field already covers the "
             f"{'x'.join(map(str, facts.image_size))} image, first '{found[0].name}': "
             f"{float(parameters):.1%} of the parameters, {float(work):.1%} of the multiply-adds",
             Measurement("border_layers", len(found), "layers", limit=0),
             Measurement("parameter_share", parameters, "1"),
-            Measurement("multiply_add_share", work, "1"),
+            Measurement("multiply_add_share", work, "1", limit=limit),
             remedy="nothing if accuracy is good; else a larger input or fewer late layers",
         )
 
 
-def is_wide(facts: Facts, operator: Operator) -> bool:
+def is_wide(operator: Operator, windows: tuple[Window, ...]) -> bool:
     """Tell whether an operator is a convolution with a kernel larger than one cell."""
-    windows = facts.windows(operator)
     return (
-        bool(windows)
-        and "Conv" in operator.op_type
+        "Conv" in operator.op_type
         and operator.op_type != "ConvTranspose"
-        and any(window.kernel > 1 for window in windows or ())
+        and any(window.kernel > 1 for window in windows)
     )
 
 
-def covers(facts: Facts, tensor: str) -> bool:
-    """Tell whether the receptive field of a map is as large as the image along every axis."""
-    known, image = facts.receptive_field(tensor), facts.image_size
-    return known is not None and all(f >= n for f, n in zip(known, image, strict=True))
+def covers(field: tuple[int, ...] | None, image: tuple[int, ...]) -> bool:
+    """Tell whether a receptive field is as large as the image along every axis.
+
+    Examples
+    --------
+    >>> covers((224, 231), (224, 224)), covers((223, 231), (224, 224)), covers(None, (224, 224))
+    (True, False, False)
+    """
+    return field is not None and all(f >= n for f, n in zip(field, image, strict=True))
 
 
-def field(facts: Facts, operator: Operator) -> str:
+def described(field: tuple[int, ...] | None) -> str:
     """Say how much of the image a layer's input has seen."""
-    known = facts.receptive_field(operator.inputs[0]) or ()
-    return f"its input has a receptive field of {'x'.join(map(str, known))} px"
+    return f"its input has a receptive field of {'x'.join(map(str, field or ()))} px"
 
 
 def share(part: Iterable[int | None], whole: Iterable[int | None]) -> Fraction:

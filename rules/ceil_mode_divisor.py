@@ -52,6 +52,7 @@ class CeilModeDivisor(Rule):
         name="ceil-mode-divisor",
         severity=Severity.WARNING,
         since="0.1.0",
+        runtimes=("onnxruntime",),
         references=(
             "https://onnx.ai/onnx/operators/onnx__AveragePool.html",
             "https://github.com/microsoft/onnxruntime/pull/29629",

@@ -17,7 +17,8 @@ read and every size behind it is smaller by one.
 What to do
 ----------
 Nothing, as long as the runtime knows ceil mode. For one that does not, choose an input size at
-which the windows fit, or write the overhang as explicit end padding of the max pool.
+which the windows fit, or write the overhang as explicit end padding of the max pool. The option
+``limit`` allows an overhang, in cells (0).
 
 References
 ----------
@@ -27,16 +28,24 @@ onnx/models issues 11 and 263: an Inception v1 whose ceil mode was lost in conve
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from scotoma.evidence.ceil_mode import ceil_pools, counted, overhang
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
-from scotoma.rule import Rule, RuleMeta
+from scotoma.rule import Rule, RuleMeta, RuleOptions, option
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
     from scotoma.loader.model import Operator
     from scotoma.resolve.window import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Options(RuleOptions):
+    """What a user can set."""
+
+    limit: int = option(0, "cells that a window may hang over without a note", 0)
 
 
 class CeilModePartialWindow(Rule):
@@ -50,8 +59,11 @@ class CeilModePartialWindow(Rule):
         references=("https://github.com/onnx/models/issues/11",),
     )
 
+    options = Options
+
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one note about all such pools."""
+        limit = facts.options(Options).limit
         found: list[Location] = []
         largest = 0
         for operator, windows in ceil_pools(facts):
@@ -59,7 +71,7 @@ class CeilModePartialWindow(Rule):
                 continue
             if windows is None:
                 yield self.undecided("the size of its input is not known", operator)
-            elif any(map(overhang, windows)):
+            elif max(map(overhang, windows)) > limit:
                 found.append(_location(operator, windows))
                 largest = max(largest, *map(overhang, windows))
         if not found:
@@ -69,7 +81,7 @@ class CeilModePartialWindow(Rule):
             found,
             f"{pools} a last window that hangs over the end of its input, by up to {largest} "
             f"{'cell' if largest == 1 else 'cells'}; it is lost where ceil mode is not known",
-            Measurement("ceil_mode_overhang", largest, "cells", limit=0),
+            Measurement("ceil_mode_overhang", largest, "cells", limit=limit),
             remedy="nothing where the runtime knows ceil mode; else an input size that fits",
         )
 

@@ -65,6 +65,7 @@ class CeilModePhantomWindow(Rule):
         name="ceil-mode-phantom-window",
         severity=Severity.WARNING,
         since="0.1.0",
+        runtimes=("onnxruntime",),
         references=(
             "https://onnx.ai/onnx/operators/onnx__MaxPool.html",
             "https://github.com/microsoft/onnxruntime/pull/16752",
@@ -138,7 +139,8 @@ def _refusal(conflict: Conflict, pool: Operator) -> str:
             f"{node} takes the {conflict.wanted} features that opset {pool.version} promises and "
             f"gets {conflict.actual}, so onnxruntime since 1.21 cannot run the model"
         )
+    since = " since 1.28" if conflict.operator.op_type == "Gemm" else ""
     return (
         f"{node} gets {conflict.actual} features where opset {pool.version} promises "
-        f"{conflict.letter}, so onnxruntime refuses to load the model"
+        f"{conflict.letter}, so onnxruntime{since} refuses to load the model"
     )

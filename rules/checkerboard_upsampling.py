@@ -6,8 +6,9 @@ The last upsampling before an output that is a map (an image, a mask): a transpo
 a stride, or a convolution followed by a pixel shuffle (``DepthToSpace``, or the same by Reshape and
 Transpose). Its weights are added up for each place in a tile of stride by stride cells; on a flat
 input these sums are the output, exactly, and the tile repeats. Reported where they differ by more
-than 30 % of their mean size. Where the network in front can be followed, the flat input is what it
-makes of a flat image, so that a trained net whose sums differ for other inputs only stays silent.
+than 30 % (option ``limit``) of their mean size. Where the network in front can be followed, the
+flat input is what it makes of a flat image, so that a trained net whose sums differ for other
+inputs only stays silent.
 
 Why it matters
 --------------
@@ -36,6 +37,7 @@ Odena et al. 2016, Deconvolution and checkerboard artifacts; Aitken et al. 2017.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from scotoma.errors import WeightsUnavailableError
@@ -43,13 +45,17 @@ from scotoma.evidence.gaps import gaps
 from scotoma.evidence.pointwise import ends_in_a_map
 from scotoma.evidence.upsampling import Unevenness, Upsampling, unevenness, upsamplings
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
-from scotoma.rule import Rule, RuleMeta
+from scotoma.rule import Rule, RuleMeta, RuleOptions, option
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
 
-LIMIT = 0.3
-"""Difference of the phases over their mean size from which on it is a warning."""
+
+@dataclass(frozen=True, slots=True)
+class Options(RuleOptions):
+    """What a user can set."""
+
+    limit: float = option(0.3, "difference of the phases over their mean size that is allowed", 0)
 
 
 class CheckerboardUpsampling(Rule):
@@ -66,8 +72,11 @@ class CheckerboardUpsampling(Rule):
         ),
     )
 
+    options = Options
+
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield every last upsampling with uneven phases."""
+        limit = facts.options(Options).limit
         for item in upsamplings(facts):
             if not ends_in_a_map(facts, item.operator.outputs[0]):
                 continue
@@ -76,7 +85,7 @@ class CheckerboardUpsampling(Rule):
             if any(gap is not None and gap.interior for gap in found):
                 continue
             try:
-                uneven = unevenness(facts, item, LIMIT)
+                uneven = unevenness(facts, item, limit)
             except WeightsUnavailableError as error:
                 if item.overlaps_evenly:
                     reason = f"whether its phases are even depends on its weights: {error}"
@@ -84,10 +93,10 @@ class CheckerboardUpsampling(Rule):
                 else:
                     yield self._by_structure(item)
                 continue
-            if uneven is not None and uneven.score > LIMIT:
-                yield self._finding(item, uneven)
+            if uneven is not None and uneven.score > limit:
+                yield self._finding(item, uneven, limit)
 
-    def _finding(self, item: Upsampling, uneven: Unevenness) -> Finding:
+    def _finding(self, item: Upsampling, uneven: Unevenness, limit: float) -> Finding:
         tile = "x".join(map(str, item.strides))
         flat = "flat image" if uneven.flat_image else "flat input"
         places = [Location(item.operator.name, item.operator.op_type)]
@@ -97,8 +106,8 @@ class CheckerboardUpsampling(Rule):
         return self.finding(
             places,
             f"on a {flat} the values in each tile of {tile} cells differ by {uneven.score:.0%} of "
-            f"their mean size (channel {uneven.channel}, limit {LIMIT:.0%})",
-            Measurement("phase_unevenness", round(uneven.score, 6), "1", limit=LIMIT),
+            f"their mean size (channel {uneven.channel}, limit {limit:.0%})",
+            Measurement("phase_unevenness", round(uneven.score, 6), "1", limit=limit),
             remedy="resize and convolve instead, or train from weights with even phases (ICNR, "
             "bilinear), or blur the output",
         )

@@ -19,13 +19,15 @@ instead of the scales.
 
 Limits
 ------
-A pixel that another path reads is not lost: the four slices of a focus stem lose nothing. That
-the pixels are unread is what unread-pixels says too; this rule says that they are cut off.
+A single pixel is reported, unless the option ``limit`` allows a share of them. A pixel that another
+path reads is not lost: the four slices of a focus stem lose nothing. That the pixels are unread is
+what unread-pixels says too; this rule says that they are cut off.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
@@ -33,7 +35,7 @@ import numpy as np
 
 from scotoma.evidence.resampling import crops_of
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
-from scotoma.rule import Rule, RuleMeta
+from scotoma.rule import Rule, RuleMeta, RuleOptions, option
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,6 +50,13 @@ SIDES = {
 """What the two ends of each axis are called, by the number of axes."""
 
 
+@dataclass(frozen=True, slots=True)
+class Options(RuleOptions):
+    """What a user can set."""
+
+    limit: Fraction = option(Fraction(0), "share of the pixels that may be cut off", 0, 1)
+
+
 class CroppedInput(Rule):
     """An operator keeps a part of the image, and nothing reads the rest."""
 
@@ -55,10 +64,15 @@ class CroppedInput(Rule):
         code="SC107", name="cropped-input", severity=Severity.WARNING, since="0.1.0",
     )  # fmt: skip
 
+    options = Options
+
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one finding for every operator that cuts pixels off."""
+        limit = facts.options(Options).limit
         for crop in crops_of(facts):
             count, total = int(crop.pixels.sum()), crop.pixels.size
+            if count <= limit * total:
+                continue
             resizes = crop.operator.op_type in RESIZES
             how = (
                 "rounds its number of outputs down and so leaves"
@@ -69,8 +83,8 @@ class CroppedInput(Rule):
                 Location(crop.operator.name, crop.operator.op_type, crop.tensor),
                 f"{how} {count:,} of {total:,} pixels ({count / total:.2%}) without a path to the "
                 f"output{ends(crop.pixels)}",
-                Measurement("cropped_pixels", count, "px", limit=0),
-                Measurement("cropped_pixel_fraction", Fraction(count, total), "1", limit=0),
+                Measurement("cropped_pixels", count, "px", limit=int(limit * total)),
+                Measurement("cropped_pixel_fraction", Fraction(count, total), "1", limit=limit),
                 remedy="give it the output sizes instead of the scales"
                 if resizes
                 else "remove the crop, or give the model the cropped image if it is meant",

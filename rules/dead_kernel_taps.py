@@ -4,7 +4,8 @@ What it finds
 -------------
 Convolutions whose dilated kernel is so wide for their feature map that some of its taps fall on
 padding for every output. It is counted exactly, tap by tap, with the share of all convolution
-weights of the model that are idle at this size. Up to one twentieth it is a note.
+weights of the model that are idle at this size. Up to one twentieth (option ``limit``) it is
+a note.
 
 Why it matters
 --------------
@@ -30,18 +31,25 @@ https://arxiv.org/abs/1706.05587 (Rethinking atrous convolution, where a 3x3 fil
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
 from scotoma.evidence.taps import Kernel, dead_share, kernels
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
-from scotoma.rule import Rule, RuleMeta
+from scotoma.rule import Rule, RuleMeta, RuleOptions, option
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
 
-LIMIT = Fraction(1, 20)
-"""Share of the model's convolution weights that may be idle without a warning."""
+
+@dataclass(frozen=True, slots=True)
+class Options(RuleOptions):
+    """What a user can set."""
+
+    limit: Fraction = option(
+        Fraction(1, 20), "share of the convolution weights that may be idle without a warning", 0, 1
+    )
 
 
 class DeadKernelTaps(Rule):
@@ -52,13 +60,15 @@ class DeadKernelTaps(Rule):
         references=("https://arxiv.org/abs/1706.05587",),
     )  # fmt: skip
 
+    options = Options
+
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one finding with every such layer, the one with the most idle weights first."""
         every = kernels(facts)
         idle = sorted((k for k in every if k.dead_taps), key=lambda k: -k.dead_weights)
         if not idle:
             return
-        share = dead_share(every)
+        share, limit = dead_share(every), facts.options(Options).limit
         first, layers = idle[0], sum(len(kernel.operators) for kernel in idle)
         more = "" if layers == 1 else f", and taps of {layers - 1} more layer{'s' * (layers > 2)}"
         yield self.finding(
@@ -70,10 +80,10 @@ class DeadKernelTaps(Rule):
             f"{described_share(share)} of the convolution weights only ever meet padding at "
             f"{'x'.join(map(str, facts.image_size))}: {first.dead_taps} of {first.alive.size} taps "
             f"of '{first.operators[0].name}'{more}",
-            Measurement("dead_weight_share", share, "1", limit=LIMIT),
+            Measurement("dead_weight_share", share, "1", limit=limit),
             Measurement("dead_weights", sum(kernel.dead_weights for kernel in idle), "1", limit=0),
             remedy="run at a larger input, or cut these kernels to the taps that are left",
-            severity=Severity.WARNING if share > LIMIT else Severity.NOTE,
+            severity=Severity.WARNING if share > limit else Severity.NOTE,
         )
 
 

@@ -39,7 +39,7 @@ from scotoma.evidence.auto_pad import (
     remedy,
 )
 from scotoma.evidence.scopes import scopes
-from scotoma.findings import Finding, Measurement, Severity, Undecided
+from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta
 
 if TYPE_CHECKING:
@@ -56,12 +56,13 @@ class DilatedAutoPad(Rule):
     )  # fmt: skip
 
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
-        """Yield every dilated window whose padding is left to the runtime."""
+        """Yield one finding with all convolutions that are refused, and every pool."""
         for _, operator in facts.walk():
             if automatic(operator).startswith("SAME") and is_dilated(operator):
                 break
         else:
             return
+        refused: list[Operator] = []
         for scope in scopes(facts):
             for operator in scope.operators:
                 if not automatic(operator).startswith("SAME") or not is_dilated(operator):
@@ -69,34 +70,55 @@ class DilatedAutoPad(Rule):
                 if declared_pads(operator) or operator.op_type == "ConvTranspose":
                     continue
                 if is_convolution(operator):
-                    yield self._refused(facts, operator)
+                    refused.append(operator)
                 elif is_pool(operator):
                     wrong = is_pool_beyond_specification(facts, operator)
                     if wrong is None:
                         yield self.undecided("the size of its input is not known", operator)
                     elif wrong:
                         yield self._smaller(facts, operator)
+        if refused:
+            yield self._refused(facts, refused)
 
-    def _refused(self, facts: Facts, operator: Operator) -> Finding:
-        dilation = max(numbers(operator, "dilations"))
+    def _refused(self, facts: Facts, operators: list[Operator]) -> Finding:
+        first, widest = operators[0], max(map(dilation_of, operators))
+        modes = " or ".join(sorted(set(map(automatic, operators))))
+        if len(operators) == 1:
+            what = f"it has a dilation of {widest} and auto_pad={modes}"
+        else:
+            what = f"it and {len(operators) - 1} more convolutions have dilations of up to "
+            what += f"{widest} and auto_pad={modes}"
         return self.finding(
-            operator,
-            f"it has a dilation of {dilation} and auto_pad={automatic(operator)}, which "
-            "onnxruntime refuses when it runs (dilation 1 at most)",
-            Measurement("dilation", dilation, "1", limit=1),
-            remedy=remedy(facts, operator),
+            [Location(op.name, op.op_type, None, described(facts, op)) for op in operators],
+            f"{what}, which onnxruntime refuses when it runs (dilation 1 at most)",
+            Measurement("dilation", widest, "1", limit=1),
+            Measurement("convolutions", len(operators), "operators", limit=0),
+            remedy=remedy(facts, first)
+            if len({remedy(facts, op) for op in operators}) == 1
+            else "take auto_pad out and write the pads that each place needs",
         )
 
     def _smaller(self, facts: Facts, operator: Operator) -> Finding:
         windows, pads = facts.windows(operator) or (), explicit_pads(facts, operator) or ()
         actual = [*(w.pad_begin for w in windows), *(w.pad_end for w in windows)]
-        dilation = max(numbers(operator, "dilations"))
         return self.finding(
             operator,
             f"auto_pad={automatic(operator)} means pads of {list(pads)} with its dilation of "
-            f"{dilation}; onnxruntime leaves the dilation out and pads by {actual}, which makes "
-            f"{'x'.join(str(w.size_out) for w in windows)} windows instead of "
+            f"{dilation_of(operator)}; onnxruntime leaves the dilation out and pads by {actual}, "
+            f"which makes {'x'.join(str(w.size_out) for w in windows)} windows instead of "
             f"{'x'.join(str(-(-w.size_in // w.stride)) for w in windows)}",
             Measurement("padding", sum(actual), "cells", limit=sum(pads)),
             remedy=remedy(facts, operator),
         )
+
+
+def described(facts: Facts, operator: Operator) -> str:
+    """Say how wide a convolution's dilation is and which pads it needs at the examined size."""
+    pads = explicit_pads(facts, operator)
+    needed = "" if pads is None else f", needs pads={list(pads)} at this size"
+    return f"dilation {dilation_of(operator)}{needed}"
+
+
+def dilation_of(operator: Operator) -> int:
+    """Return the widest dilation of an operator's window."""
+    return max(numbers(operator, "dilations"))

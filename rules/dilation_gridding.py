@@ -3,9 +3,9 @@
 What it finds
 -------------
 For the central unit of each last feature map, the exact set of pixels that it reads, against the
-smallest box around them. Where less than three quarters of the box are read and the gaps come
-from dilated windows or from strides wider than their kernel, the layers are named. Pixels that no
-unit at all reads are left out of the count: they are unread-pixels'.
+smallest box around them. Where less than three quarters of the box (option ``limit``) are read and
+the gaps come from dilated windows or from strides wider than their kernel, the layers are named.
+Pixels that no unit at all reads are left out of the count: they are unread-pixels'.
 
 Why it matters
 --------------
@@ -20,8 +20,9 @@ follow the dilated layers by undilated ones that fill the gaps.
 
 Limits
 ------
-Sets are followed along local paths, one unit a map. Three 3x3 layers with dilations 1, 2, 5 read
-their whole field, 1, 2, 9 read 71 % of it, 2, 2, 2 read 29 %.
+Sets are followed along local paths, one unit a map, of 16 last maps at most (option ``maps``).
+Three 3x3 layers with dilations 1, 2, 5 read their whole field, 1, 2, 9 read 71 % of it, 2, 2, 2
+read 29 %.
 
 References
 ----------
@@ -32,24 +33,29 @@ https://arxiv.org/abs/1705.09914 (Dilated residual networks)
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
 from scotoma.evidence.gridding import gap_makers, sparse_layers
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
-from scotoma.rule import Rule, RuleMeta
+from scotoma.rule import Rule, RuleMeta, RuleOptions, option
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
     from scotoma.loader.model import Operator
     from scotoma.sweep.support import Support
 
-LIMIT = Fraction(3, 4)
-"""Share of the box that a unit should read."""
-MAX_HEADS = 16
-"""Maps that are looked at."""
 MAX_LAYERS = 32
 """Layers of which each is tested for being a cause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options(RuleOptions):
+    """What a user can set."""
+
+    limit: Fraction = option(Fraction(3, 4), "share of its box that a unit should read", 0, 1)
+    maps: int = option(16, "last feature maps that are looked at", 1)
 
 
 class DilationGridding(Rule):
@@ -60,16 +66,19 @@ class DilationGridding(Rule):
         references=("https://arxiv.org/abs/1702.08502", "https://arxiv.org/abs/1705.09914"),
     )  # fmt: skip
 
+    options = Options
+
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one finding, about the map with the most gaps."""
         geometry, dead = facts.geometry, facts.dead(local=True)
         if geometry is None or dead is None:
             return
+        wanted = facts.options(Options)
         worst: tuple[Fraction, str, Support, list[Operator]] | None = None
-        for head in facts.heads[:MAX_HEADS]:
+        for head in facts.heads[: wanted.maps]:
             layers = sparse_layers(geometry, head)
             read = facts.support(head) if layers else None
-            if read is None or (density := read.density(dead.mask)) >= LIMIT:
+            if read is None or (density := read.density(dead.mask)) >= wanted.limit:
                 continue
             makers = gap_makers(geometry, head, layers[:MAX_LAYERS], dead.mask)
             if makers and (worst is None or density < worst[0]):
@@ -82,7 +91,7 @@ class DilationGridding(Rule):
             f"a central unit of '{head}' reads {float(density):.1%} of the "
             f"{'x'.join(map(str, read.extent))} px that it spans, a lattice with gaps: "
             f"{listing([op.name for op in makers])}",
-            Measurement("read_share", density, "1", limit=LIMIT),
+            Measurement("read_share", density, "1", limit=wanted.limit),
             remedy="use dilations without a common factor, or undilated layers behind them that "
             "fill the gaps",
         )

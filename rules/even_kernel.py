@@ -19,8 +19,9 @@ Use an odd kernel, pad in turns (left, then right), or correct the coordinates b
 
 Limits
 ------
-A warning where the drift passes 1 px of the input, a note below. Signals (one spatial axis) that
-are padded at the begin only are causal by design and left out.
+A warning where the drift passes 1 px of the input (option ``limit``), a note below and in
+classifiers: one answer for the whole image has no place that could be off. Signals (one spatial
+axis) that are padded at the begin only are causal by design and left out.
 
 References
 ----------
@@ -34,9 +35,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
-from scotoma.evidence.drift import accumulated, own_drifts, pixels
-from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
-from scotoma.rule import Rule, RuleMeta, option
+from scotoma.evidence.drift import accumulated, own_drifts, pixels, places
+from scotoma.findings import Finding, Measurement, Severity, Undecided
+from scotoma.rule import Rule, RuleMeta, RuleOptions, option
+from scotoma.task import Task
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
@@ -45,10 +47,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(RuleOptions):
     """What a user can set."""
 
-    limit: Fraction = option(Fraction(1), "drift in pixels of the input beyond which it warns")
+    limit: Fraction = option(
+        Fraction(1), "drift in pixels of the input beyond which it is a warning", 0
+    )
 
 
 class EvenKernel(Rule):
@@ -57,6 +61,7 @@ class EvenKernel(Rule):
     meta: ClassVar[RuleMeta] = RuleMeta(
         code="SC201", name="even-kernel", severity=Severity.WARNING, since="0.1.0",
         references=("https://arxiv.org/abs/1903.08385",),
+        severity_by_task={Task.CLASSIFY: Severity.NOTE},
     )  # fmt: skip
 
     options = Options
@@ -80,13 +85,7 @@ class EvenKernel(Rule):
             if len(names) == 1
             else f"{len(names)} layers with even kernels, first '{names[0]}' ({kernels}), move"
         )
-        where = [
-            Location(
-                d.operator.name, d.operator.op_type, d.operator.inputs[0],
-                f"axis {d.label}: moves the map by {pixels(d.pixels)} of the input",
-            )
-            for d in drifts
-        ]  # fmt: skip
+        where = places(facts, drifts, lambda d: f"moves the map by {pixels(d.pixels)} of the input")
         yield self.finding(
             where,
             f"{layers} the feature map off its place, by {pixels(total)} of the input in all",

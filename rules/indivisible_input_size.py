@@ -19,10 +19,11 @@ Run the model at one of the sizes named, padding the image rather than the maps.
 
 Limits
 ------
-Crops of as many cells as the upsampling factor or more are taken for part of the plan (U-Nets
-without padding), gates are left out, and a model that needs the same operators at a divisible size
-too is not reported. A model with a fixed input size cannot be tried at another: there the nearest
-multiples of the total stride are named.
+Crops and pads of more cells than the option ``limit`` says (0) count. Crops of as many cells as the
+upsampling factor or more are taken for part of the plan (U-Nets without padding), gates are left
+out, and a model that needs the same operators at a divisible size too is not reported. A model with
+a fixed input size cannot be tried at another: there the nearest multiples of the total stride are
+named.
 
 References
 ----------
@@ -31,16 +32,26 @@ https://arxiv.org/abs/1505.04597 (U-Net: choose the tile size so that all poolin
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from scotoma.evidence.axes import by_axis
 from scotoma.evidence.misfits import misfits, sizes_around, total_stride
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
-from scotoma.rule import Rule, RuleMeta
+from scotoma.rule import Rule, RuleMeta, RuleOptions, option
 
 if TYPE_CHECKING:
     from scotoma.evidence.misfits import Misfit
     from scotoma.facts import Facts
+    from scotoma.loader.model import Operator
+
+
+@dataclass(frozen=True, slots=True)
+class Options(RuleOptions):
+    """What a user can set."""
+
+    limit: int = option(0, "cells that a branch may be cropped or padded by", 0)
 
 
 class IndivisibleInputSize(Rule):
@@ -51,13 +62,16 @@ class IndivisibleInputSize(Rule):
         references=("https://arxiv.org/abs/1505.04597",),
     )  # fmt: skip
 
+    options = Options
+
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one finding with every operator that makes a branch fit."""
         examined = facts.resolution.examined
         if examined is None or examined.shape is None:
             return
         size = tuple(examined.shape[a] for a in examined.spatial_axes)
-        found = misfits(facts)
+        limit = facts.options(Options).limit
+        found = [m for m in misfits(facts) if abs(m.after - m.before) > limit]
         if not found:
             return
         strides = total_stride(facts)
@@ -74,7 +88,7 @@ class IndivisibleInputSize(Rule):
         stride = max(strides)
         sizes = " or ".join("x".join(map(str, c)) for c in (fits or candidates))
         yield self.finding(
-            [Location(m.operator.name, m.operator.op_type, None, said(m)) for m in found],
+            places(found, len(size)),
             f"{many} {does} branches fit that do not ({worst.before} to {worst.after} cells for "
             f"'{worst.join.operator.name}'): {'x'.join(map(str, size))} is no multiple of the "
             f"total stride {stride}",
@@ -87,10 +101,18 @@ class IndivisibleInputSize(Rule):
         )
 
 
+def places(found: Iterable[Misfit], rank: int) -> list[Location]:
+    """Return every operator with what it does to fit, once where its axes agree."""
+    by_operator: dict[Operator, dict[int, str]] = {}
+    for misfit in found:
+        by_operator.setdefault(misfit.operator, {})[misfit.label] = said(misfit)
+    return [
+        Location(operator.name, operator.op_type, None, by_axis(axes, rank))
+        for operator, axes in by_operator.items()
+    ]
+
+
 def said(misfit: Misfit) -> str:
-    """Say what an operator does to fit."""
+    """Say what an operator does to fit along one axis."""
     kind = {"Pad": "pads", "Slice": "crops"}.get(misfit.operator.op_type, "resizes")
-    return (
-        f"axis {misfit.label}: {kind} {misfit.before} to {misfit.after} cells "
-        f"for '{misfit.join.operator.name}'"
-    )
+    return f"{kind} {misfit.before} to {misfit.after} cells for '{misfit.join.operator.name}'"

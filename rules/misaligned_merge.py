@@ -24,10 +24,11 @@ bring a branch back by the ratio that it was taken down by.
 
 Limits
 ------
-A warning where more than half a cell of the merged map is not explained by strides. Gates (a
-sigmoid that multiplies) get a note at most; gates without places, slices of one map that are
-stacked (space-to-depth) and causal signals are left out, and so are maps whose places are not
-known.
+A warning where more than half a cell of the merged map (option ``limit``), and more than 0 px of
+the input (option ``limit-px``), is not explained by strides, but a note in
+classifiers, which answer with no place and can be trained around a gap that stays. Gates (a sigmoid
+that multiplies) get a note at most; gates without places, slices of one map that are stacked
+(space-to-depth) and causal signals are left out, and so are maps whose places are not known.
 
 References
 ----------
@@ -37,20 +38,32 @@ https://distill.pub/2019/computing-receptive-fields/
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
+from scotoma.evidence.axes import by_axis
 from scotoma.evidence.drift import causal_axes, pixels
 from scotoma.evidence.joins import gaps, is_gate, slices_of_one
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
-from scotoma.rule import Rule, RuleMeta
+from scotoma.rule import Rule, RuleMeta, RuleOptions, option
+from scotoma.task import Task
 
 if TYPE_CHECKING:
     from scotoma.evidence.joins import Gap
     from scotoma.facts import Facts
 
-LIMIT = Fraction(1, 2)
-"""Cells of the merged map; beyond it, a gap that no stride explains is a warning."""
+
+@dataclass(frozen=True, slots=True)
+class Options(RuleOptions):
+    """What a user can set."""
+
+    limit: Fraction = option(
+        Fraction(1, 2), "cells of the merged map, beyond which an unexplained gap is a warning", 0
+    )
+    limit_px: Fraction = option(
+        Fraction(0), "pixels of the input, beyond which an unexplained gap is a warning", 0
+    )
 
 
 class MisalignedMerge(Rule):
@@ -59,12 +72,20 @@ class MisalignedMerge(Rule):
     meta: ClassVar[RuleMeta] = RuleMeta(
         code="SC204", name="misaligned-merge", severity=Severity.WARNING, since="0.1.0",
         references=("https://distill.pub/2019/computing-receptive-fields/",),
+        severity_by_task={Task.CLASSIFY: Severity.NOTE},
     )  # fmt: skip
+
+    options = Options
 
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one warning and one note, each with all of its joins."""
-        found = [g for g in gaps(facts, causal_axes(facts)) if not slices_of_one(facts, g.join)]
-        loud = [g for g in found if g.unexplained > LIMIT and not is_gate(facts, g.join)]
+        found = [
+            g for g in gaps(facts, facts.once(causal_axes)) if not slices_of_one(facts, g.join)
+        ]
+        wanted = facts.options(Options)
+        loud = [
+            g for g in found if g.unexplained > limit_of(g, wanted) and not is_gate(facts, g.join)
+        ]
         quiet = [g for g in found if g not in loud]
         if loud:
             yield self._finding(facts, loud, Severity.WARNING)
@@ -74,6 +95,7 @@ class MisalignedMerge(Rule):
     def _finding(self, facts: Facts, found: list[Gap], severity: Severity) -> Finding:
         loud = severity is Severity.WARNING
         worst = max(found, key=lambda g: (g.unexplained if loud else 0, g.cells, g.border))
+        limit = limit_of(worst, facts.options(Options)) if loud else None
         first = found[0].join.operator.name
         number = worst.cells or worst.border
         joins = (
@@ -91,9 +113,9 @@ class MisalignedMerge(Rule):
             f"{joins} feature maps that lie up to {float(number):.3g} "
             f"{'cell' if number <= 1 else 'cells'} ({pixels(number * worst.stride)} of the input) "
             f"apart{edge}{why}",
-            Measurement("offset_cells", number, "cells", limit=LIMIT if loud else 0),
-            Measurement("offset", number * worst.stride, "px", limit=LIMIT * worst.stride),
-            Measurement("unexplained_cells", worst.unexplained, "cells", limit=LIMIT),
+            Measurement("offset_cells", number, "cells", limit=None if loud else 0),
+            Measurement("offset", number * worst.stride, "px", limit=None if loud else 0),
+            Measurement("unexplained_cells", worst.unexplained, "cells", limit=limit),
             Measurement("joins", len(found), "joins", limit=0),
             remedy="pad, crop and resize the branches so that their centres agree"
             if loud
@@ -102,12 +124,18 @@ class MisalignedMerge(Rule):
         )
 
 
+def limit_of(gap: Gap, wanted: Options) -> Fraction:
+    """Return the cells beyond which an unexplained gap is a warning."""
+    return max(wanted.limit, wanted.limit_px / gap.stride)
+
+
 def said(facts: Facts, gap: Gap) -> str:
     """Say of one join how far apart its maps lie.
 
     The numbers are those of the axis where it is most.
     """
-    parts = [f"axis {gap.label}: {float(gap.cells):.3g} cells apart at the middle"]
+    cells = f"{float(gap.cells):.3g}"
+    parts = [f"{cells} {'cell' if cells == '1' else 'cells'} apart at the middle"]
     if gap.border > gap.cells:
         parts.append(f"{float(gap.border):.3g} at the border")
     if gap.unexplained < gap.cells:
@@ -116,4 +144,4 @@ def said(facts: Facts, gap: Gap) -> str:
         parts.append("effective strides " + " and ".join(f"{float(s):.4g}" for s in gap.strides))
     if is_gate(facts, gap.join):
         parts.append("a gate")
-    return ", ".join(parts)
+    return by_axis(dict.fromkeys(gap.labels, ", ".join(parts)), facts.image_rank)

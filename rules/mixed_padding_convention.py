@@ -31,8 +31,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from scotoma.evidence.drift import pixels, strided_paddings
-from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
+from scotoma.evidence.drift import pixels, places, strided_paddings
+from scotoma.findings import Finding, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta
 
 if TYPE_CHECKING:
@@ -65,14 +65,10 @@ class MixedPaddingConvention(Rule):
         size = "x".join(str(examined.shape[a]) for a in examined.spatial_axes)
         one, other = few[0], many[0]
         yield self.finding(
-            [
-                Location(
-                    x.operator.name, x.operator.op_type, x.operator.inputs[0],
-                    f"axis {x.label}: {x.begin} before the first cell and {x.end} after the last, "
-                    f"moves the map by {pixels(x.pixels)} of the input",
-                )
-                for x in (*few, *many)
-            ],
+            places(facts, (*few, *many), lambda x: (
+                f"{x.begin} before the first cell and {x.end} after the last, "
+                f"moves the map by {pixels(x.pixels)} of the input"
+            )),
             f"{len(names)} strided {'layer pads' if len(names) == 1 else 'layers pad'} like "
             f"'{one.operator.name}' ({one.begin} before, {one.end} after), "
             f"{len({x.operator.name for x in many})} on the same path like "

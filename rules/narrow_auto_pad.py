@@ -8,7 +8,7 @@ stride ``s``, ``(ceil(n / s) - 1) * s + k - n`` is below zero: they need less th
 Why it matters
 --------------
 The specification pads by nothing then. onnxruntime keeps the negative number. Max pools, and
-average pools of opset 18 and below, are refused when they run: "padding values must be
+average pools of opset 18 and below, are refused when they run, since 1.30: "padding values must be
 non-negative". Other pools and convolutions run with windows that are moved: of 8 cells, a 1x1
 kernel with stride 4 reads cells 1 and 5 instead of 0 and 4. PyTorch, TensorFlow and other runtimes
 read 0 and 4. What a runtime refuses is an error, windows that only move are a warning.
@@ -51,6 +51,7 @@ class NarrowAutoPad(Rule):
     meta: ClassVar[RuleMeta] = RuleMeta(
         code="SC406", name="narrow-auto-pad", severity=Severity.ERROR, since="0.1.0",
         references=("https://onnx.ai/onnx/operators/onnx__MaxPool.html",),
+        runtimes=("onnxruntime",),
     )  # fmt: skip
 
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
@@ -79,7 +80,7 @@ class NarrowAutoPad(Rule):
                 "the specification moves them by none"
             )
         else:
-            what = "onnxruntime refuses that when it runs"
+            what = "onnxruntime since 1.30 refuses that when it runs"
         return self.finding(
             operator,
             f"auto_pad={automatic(operator)} gives its {kernel} window with stride {stride} "
@@ -88,6 +89,7 @@ class NarrowAutoPad(Rule):
             *([Measurement("window_shift", max(moved), "cells", limit=0)] if moved else []),
             remedy=remedy(facts, operator),
             severity=Severity.WARNING if moved else None,
+            runtimes=None if moved else "onnxruntime>=1.30",
         )
 
 

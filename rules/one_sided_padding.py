@@ -21,11 +21,13 @@ Pad ``(extent - 1) / 2`` on both sides; the sizes of all maps stay the same.
 
 Limits
 ------
-Windows that are centred on their own place counted from the begin or from the end are left out:
-the cells that they have more or less on the other side fit a map to a size. Signals padded at the
-begin only are causal by design, and so is one axis of several (time, beside frequency or space) of
-which no layer pads the end. TensorFlow's "same"
-at strides above 1 is not one-sided: mixed-padding-convention and uneven-padding are about it.
+A warning in classifiers as well: no design asks for it, and where a conversion brought it in, every
+weight reads beside the place that it was trained for. The option ``limit`` allows a drift, in
+pixels. Windows that are centred on their own place counted from the begin or from the end are left
+out: the cells that they have more or less on the other side fit a map to a size. Signals padded at
+the begin only are causal by design, and so is one axis of several (time, beside frequency or space)
+of which no layer pads the end. TensorFlow's "same" at strides above 1 is not one-sided:
+mixed-padding-convention and uneven-padding are about it.
 
 References
 ----------
@@ -35,15 +37,24 @@ https://distill.pub/2019/computing-receptive-fields/
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
-from scotoma.evidence.drift import accumulated, causal_axes, own_drifts, pixels
-from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
-from scotoma.rule import Rule, RuleMeta
+from scotoma.evidence.drift import accumulated, causal_axes, own_drifts, pixels, places
+from scotoma.findings import Finding, Measurement, Severity, Undecided
+from scotoma.rule import Rule, RuleMeta, RuleOptions, option
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
     from scotoma.resolve.window import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Options(RuleOptions):
+    """What a user can set."""
+
+    limit: Fraction = option(Fraction(0), "drift in pixels of the input that is allowed", 0)
 
 
 class OneSidedPadding(Rule):
@@ -54,15 +65,17 @@ class OneSidedPadding(Rule):
         references=("https://distill.pub/2019/computing-receptive-fields/",),
     )  # fmt: skip
 
+    options = Options
+
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one finding with every odd kernel that moves the map."""
         drifts, blind = own_drifts(facts, looks_aside)
-        causal = causal_axes(facts) if drifts else frozenset()
+        causal = facts.once(causal_axes) if drifts else frozenset()
         drifts = [d for d in drifts if d.label not in causal]
         for operator in blind:
             yield self.undecided("the effective stride of its input is not known", operator)
-        total = accumulated(facts, drifts)
-        if total == 0:
+        total, limit = accumulated(facts, drifts), facts.options(Options).limit
+        if total <= limit:
             return
         names = list(dict.fromkeys(d.operator.name for d in drifts))
         first = drifts[0]
@@ -71,14 +84,10 @@ class OneSidedPadding(Rule):
             if len(names) == 1
             else f"{len(names)} layers with odd kernels, first '{names[0]}', pad"
         )
-        where = [
-            Location(
-                d.operator.name, d.operator.op_type, d.operator.inputs[0],
-                f"axis {d.label}: {d.begin} before the first cell and {d.end} after the last, "
-                f"moves the map by {pixels(d.pixels)} of the input",
-            )
-            for d in drifts
-        ]  # fmt: skip
+        where = places(facts, drifts, lambda d: (
+            f"{d.begin} before the first cell and {d.end} after the last, "
+            f"moves the map by {pixels(d.pixels)} of the input"
+        ))  # fmt: skip
         half, rest = divmod(first.begin + first.end, 2)
         alike = "alike" if rest else f"alike, {half} and {half} for '{names[0]}'"
         yield self.finding(
@@ -86,7 +95,7 @@ class OneSidedPadding(Rule):
             f"{layers} one side more than the other ({first.begin} before, {first.end} after) and "
             f"{'moves' if len(names) == 1 else 'move'} the feature map off its place, "
             f"by {pixels(total)} of the input in all",
-            Measurement("drift", total, "px", limit=0),
+            Measurement("drift", total, "px", limit=limit),
             Measurement("layers", len(names), "layers", limit=0),
             remedy=f"pad both sides {alike}",
         )

@@ -49,9 +49,8 @@ class PaddingOnlyWindow(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield every layer with such a window."""
-        for operator in facts.operators:
-            windows = facts.windows(operator)
-            if windows is None or any(window.transposed for window in windows):
+        for operator, windows in facts.windowed:
+            if any(window.transposed for window in windows):
                 continue
             kernel = numbers(operator, "kernel_shape")
             if pool_kind(operator) and any(

@@ -12,8 +12,8 @@ The first or last window then holds padding only: a maximum or a mean of nothing
 refuses the model when it loads it ("Pad should be smaller than kernel"), PyTorch allows half the
 kernel. The checker and the shape inference of onnx say nothing, and other runtimes give NaN, zero
 or the lowest number there is. A Pad in front is lawful in itself; but at its default optimisation
-level onnxruntime up to 1.31 folds it into the pool, and then refuses what it made: a warning, since
-later versions load it.
+level onnxruntime 1.20 to 1.31 folds it into the pool, and then refuses what it made: a warning,
+since other versions load it.
 
 What to do
 ----------
@@ -46,21 +46,21 @@ class PadsExceedKernel(Rule):
 
     meta: ClassVar[RuleMeta] = RuleMeta(
         code="SC304", name="pads-exceed-kernel", severity=Severity.ERROR, since="0.1.0",
-        references=("https://github.com/onnx/onnx/issues/5235",),
+        references=("https://github.com/onnx/onnx/issues/5235",), runtimes=("onnxruntime",),
     )  # fmt: skip
 
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield every such pool, those in bodies included."""
         told = set()
         for _, operator in facts.walk():
-            kernel, pads = numbers(operator, "kernel_shape"), numbers(operator, "pads")
-            worst = widest(kernel, pads) if pool_kind(operator) else None
+            if not pool_kind(operator):
+                continue
+            worst = widest(numbers(operator, "kernel_shape"), numbers(operator, "pads"))
             if worst is not None:
                 told.add(operator)
                 yield self._finding(operator, *worst)
-        for operator in facts.operators:
-            windows = facts.windows(operator) if pool_kind(operator) else None
-            front = zeros_in_front(facts, operator, len(windows)) if windows else None
+        for operator, windows in facts.windowed:
+            front = zeros_in_front(facts, operator, len(windows)) if pool_kind(operator) else None
             if operator in told or front is None or not is_folded(facts, operator, front):
                 continue
             kernel = numbers(operator, "kernel_shape")
@@ -75,12 +75,12 @@ class PadsExceedKernel(Rule):
         return self.finding(
             operator,
             f"with the zeros of '{name}' it is padded by {pad} cells beside a kernel of {kernel}; "
-            "onnxruntime up to 1.31 folds that Pad into it and then does not load more than "
+            "onnxruntime 1.20 to 1.31 folds that Pad into it and then does not load more than "
             f"{kernel - 1}, unless its optimisation is off",
             Measurement("padding", pad, "cells", limit=kernel - 1),
             remedy="pad by less than the kernel, or disable Pad_Fusion when the session is made",
             severity=Severity.WARNING,
-            runtimes="onnxruntime<1.32",
+            runtimes="onnxruntime>=1.20,<1.32",
         )
 
     def _finding(self, operator: Operator, pad: int, kernel: int) -> Finding:

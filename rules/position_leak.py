@@ -1,11 +1,12 @@
-"""The mark of the border in a map that is summed up blind to position.
+"""Zero padding that reaches a head which pools all places alike, and so tells it of the border.
 
 What it finds
 -------------
 Models that end in a global pooling, a sum or a maximum over the whole map, as if it did not matter
 where something lies, and whose windows read zeros beyond the border on the way. The note says how
-far the mark of the border travels: the share of cells of the last map with some path to a padded
-zero, and the share of all backward random walks that padding absorbs.
+far the zeros reach: the share of cells of the last map with some path to one, and the share of all
+random walks from the last map back to the image that end in padding. Silent where no more cells see
+padding than the option ``limit`` allows (none).
 
 Why it matters
 --------------
@@ -20,9 +21,10 @@ pad with reflection, or train with full padding and shifted images, and measure.
 
 Limits
 ------
-All padded classifiers do it, more so the deeper they are: a fact worth knowing. Windows that leave
-padding out (max pools, averages of real cells) and reflected borders leave no mark here. The share
-is left out where the map cannot be followed.
+Only heads that are blind to places: where an answer has its place anyway, the zeros tell it nothing
+new. All padded classifiers do it, more so the deeper they are: a fact worth knowing. Windows that
+leave padding out (max pools, averages of real cells) and reflected borders tell nothing here. The
+share is left out where the map cannot be followed.
 
 References
 ----------
@@ -33,14 +35,26 @@ https://arxiv.org/abs/2003.07064 (On translation invariance in CNNs)
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from heapq import nlargest
 from typing import TYPE_CHECKING, ClassVar
 
-from scotoma.evidence.position import blind_heads, marked_share
+from scotoma.evidence.position import blind_heads, reached_share
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
-from scotoma.rule import Rule, RuleMeta
+from scotoma.rule import Rule, RuleMeta, RuleOptions, option
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Options(RuleOptions):
+    """What a user can set."""
+
+    limit: Fraction = option(
+        Fraction(0), "share of the last map that zero padding may reach without a note", 0, 1
+    )
 
 
 class PositionLeak(Rule):
@@ -51,26 +65,34 @@ class PositionLeak(Rule):
         references=("https://arxiv.org/abs/2001.08248", "https://arxiv.org/abs/2003.07064"),
     )  # fmt: skip
 
+    options = Options
+
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one note for the model."""
-        heads = blind_heads(facts)
+        heads = facts.once(blind_heads)
         if not heads:
             return
-        shares = [marked_share(facts, head.tensor) for head in heads]
+        shares = [reached_share(facts, head.tensor) for head in heads]
         known = [share for share in shares if share is not None]
-        marked = max(known, default=None)
-        coverage = facts.coverage(local=True) if marked else None
-        if marked is None or coverage is None:
+        reached = max(known, default=None)
+        limit = facts.options(Options).limit
+        if reached is None or reached <= limit:
+            return
+        coverage = facts.coverage(local=True)
+        if coverage is None:
             return
         absorbed = coverage.absorbed_by_padding
-        head = heads[shares.index(marked)]
+        head = heads[shares.index(reached)]
         pool = head.summaries[0]
+        note = "all cells that it pools see padding"
+        if reached < 1:
+            note = "pools cells that see padding with cells that see none"
         yield self.finding(
-            [Location(pool.name, pool.op_type, head.tensor, "pools marked and unmarked cells"),
+            [Location(pool.name, pool.op_type, head.tensor, note),
              *padded(facts, coverage.absorbed)],
-            f"'{pool.name}' pools a map of which {float(marked):.0%} of the cells see zero "
+            f"'{pool.name}' pools a map of which {float(reached):.0%} of the cells see zero "
             f"padding, which absorbs {absorbed:.1%} of the paths: the answer can depend on place",
-            Measurement("marked_cell_fraction", marked, "1", limit=0),
+            Measurement("reached_cell_fraction", reached, "1", limit=limit),
             Measurement("absorbed_by_padding", absorbed, "1", limit=0),
             remedy="nothing where place may count; else pad by reflection, or train with shifts",
         )  # fmt: skip
@@ -78,7 +100,7 @@ class PositionLeak(Rule):
 
 def padded(facts: Facts, absorbed: dict[str, float], shown: int = 3) -> list[Location]:
     """Return the layers whose padding absorbs most of the walk."""
-    most = sorted(absorbed, key=lambda name: -absorbed[name])[:shown]
+    most = nlargest(shown, absorbed, key=absorbed.__getitem__)
     return [
         Location(
             op.name, op.op_type, None, f"its padding absorbs {absorbed[name]:.1%} of the paths"

@@ -20,9 +20,11 @@ grid centred: 2x2 or 4x4 windows with stride 2, or sizes at which no padding is 
 
 Limits
 ------
-Only outputs that keep the image's axes; boxes and scores that were flattened into a list are left
-out. Along a U-Net's skips the widest path counts. Offsets of half a pixel and less are not
-reported, and neither is the first cell of a centred map that unpadded layers made smaller.
+A note whatever the model is for: the grid of most padded detectors and segmenters is off, and one
+that was trained so has learnt it. Only outputs that keep the image's axes; boxes and scores that
+were flattened into a list are left out. Along a U-Net's skips the widest path counts. Offsets of
+half a pixel and less (option ``limit``) are not reported, and neither is the first cell of a
+centred map that unpadded layers made smaller.
 
 References
 ----------
@@ -32,20 +34,28 @@ https://distill.pub/2019/computing-receptive-fields/
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
+from scotoma.evidence.axes import by_axis
 from scotoma.evidence.drift import causal_axes, pixels
 from scotoma.evidence.joins import grid_offsets
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
-from scotoma.rule import Rule, RuleMeta
+from scotoma.rule import Rule, RuleMeta, RuleOptions, option
 
 if TYPE_CHECKING:
     from scotoma.evidence.joins import Offset
     from scotoma.facts import Facts
 
-LIMIT = Fraction(1, 2)
-"""Pixels of the input, within which it is a matter of where a pixel's origin is."""
+
+@dataclass(frozen=True, slots=True)
+class Options(RuleOptions):
+    """What a user can set."""
+
+    limit: Fraction = option(
+        Fraction(1, 2), "pixels of the input that a grid may lie off without a note", 0
+    )
 
 
 class ShiftedOutputGrid(Rule):
@@ -56,30 +66,34 @@ class ShiftedOutputGrid(Rule):
         references=("https://distill.pub/2019/computing-receptive-fields/",),
     )  # fmt: skip
 
+    options = Options
+
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one note with every output that is off."""
-        causal = causal_axes(facts)
-        off = [o for o in grid_offsets(facts) if o.label not in causal and is_off(o)]
+        causal, limit = facts.once(causal_axes), facts.options(Options).limit
+        off = [o for o in grid_offsets(facts) if o.label not in causal and is_off(o, limit)]
         if not off:
             return
         worst = max(off, key=lambda o: max(abs(o.grid), abs(o.first)))
-        where = [
-            Location(
-                None, None, o.tensor,
-                f"axis {o.label}: grid {pixels(o.grid)} off the centre of the image, first cell "
-                f"{pixels(o.first)} off {float(o.ideal):.3g}",
+        by_output: dict[str, dict[int, str]] = {}
+        for o in off:
+            by_output.setdefault(o.tensor, {})[o.label] = (
+                f"grid {pixels(o.grid)} off the centre of the image, first cell "
+                f"{pixels(o.first)} off {float(o.ideal):.3g}"
             )
-            for o in off
-        ]  # fmt: skip
-        names = len({o.tensor for o in off})
+        where = [
+            Location(None, None, tensor, by_axis(said, facts.image_rank))
+            for tensor, said in by_output.items()
+        ]
+        names = len(by_output)
         yield self.finding(
             where,
             f"the grid of output '{worst.tensor}'{'' if names == 1 else f' ({names} outputs)'} "
             f"lies {pixels(worst.grid)} off the centre of the image, and its first cell is "
             f"centred on {float(worst.ideal + worst.first):.3g} instead of "
             f"{float(worst.ideal):.3g} px",
-            Measurement("grid_offset", worst.grid, "px", limit=LIMIT),
-            Measurement("first_cell_offset", worst.first, "px", limit=LIMIT),
+            Measurement("grid_offset", worst.grid, "px", limit=limit),
+            Measurement("first_cell_offset", worst.first, "px", limit=limit),
             Measurement("effective_stride", worst.stride, "px"),
             remedy=f"add {pixels(worst.first)} when cells are turned into pixels, unless the "
             f"model's answers were trained to hold it"
@@ -88,7 +102,7 @@ class ShiftedOutputGrid(Rule):
         )
 
 
-def is_off(offset: Offset) -> bool:
+def is_off(offset: Offset, limit: Fraction) -> bool:
     """Tell whether a grid is off, or the first cell of one that covers the image."""
     covers = offset.stride > 1 and offset.stride * offset.cells >= offset.size
-    return abs(offset.grid) > LIMIT or (covers and abs(offset.first) > LIMIT)
+    return abs(offset.grid) > limit or (covers and abs(offset.first) > limit)

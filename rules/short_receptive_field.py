@@ -1,16 +1,17 @@
-"""A receptive field smaller than the image in front of a head that forgets places.
+"""A receptive field smaller than the image, before a head that pools all places into one.
 
 What it finds
 -------------
 Models that end in a global pooling, a sum or a maximum over the whole map, and whose map just
-before it sees less than the image along some axis. Whole-map gates (squeeze-and-excitation) are
-left out: they see everything but tell no place. A pooling of the pixels themselves is no network.
+before it sees less than the image along some axis (than the share of it that the option ``limit``
+says, all of it). Whole-map gates (squeeze-and-excitation) are left out: they see everything but
+tell no place. A pooling of the pixels themselves is no network.
 
 Why it matters
 --------------
-Each unit judges what fits its field, and the pooling forgets how the parts lay to each other. An
-object larger than the field is told by its texture and its parts, never as a whole; a larger
-input makes it worse.
+Each unit judges what fits its field, and the pooling drops where each of them lies. An object
+larger than the field is told by its texture and its parts, never as a whole; a larger input makes
+it worse.
 
 What to do
 ----------
@@ -28,14 +29,27 @@ https://distill.pub/2019/computing-receptive-fields, https://arxiv.org/abs/1904.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
 from typing import TYPE_CHECKING, ClassVar
 
+from scotoma.evidence.axes import axis_suffixes
 from scotoma.evidence.position import blind_heads
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
-from scotoma.rule import Rule, RuleMeta
+from scotoma.rule import Rule, RuleMeta, RuleOptions, option
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Options(RuleOptions):
+    """What a user can set."""
+
+    limit: Fraction = option(
+        Fraction(1), "share of the image, along every axis, that a unit should see", 0, 1
+    )
 
 
 class ShortReceptiveField(Rule):
@@ -47,29 +61,34 @@ class ShortReceptiveField(Rule):
                     "https://arxiv.org/abs/1904.00760"),
     )  # fmt: skip
 
+    options = Options
+
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one note, about the head with the widest field."""
-        heads = blind_heads(facts)
+        heads = facts.once(blind_heads)
         fields = {head: facts.receptive_field(head.tensor) for head in heads}
         known = {head: field for head, field in fields.items() if field is not None}
         if not known or len(known) < len(heads):
             return
         image = facts.image_size
         seen = {
-            head: min(min(f, n) / n for f, n in zip(field, image, strict=True))
+            head: min(Fraction(min(f, n), n) for f, n in zip(field, image, strict=True))
             for head, field in known.items()
         }
         best = max(heads, key=seen.__getitem__)
-        if seen[best] == 1 or all(size == 1 for size in known[best]):
+        limit = facts.options(Options).limit
+        if seen[best] >= limit or all(size == 1 for size in known[best]):
             return
         pool = best.summaries[0]
         yield self.finding(
-            Location(pool.name, pool.op_type, best.tensor, "forgets places"),
+            Location(pool.name, pool.op_type, best.tensor, "pools the whole map"),
             f"'{pool.name}' pools units that see {'x'.join(map(str, known[best]))} of the "
             f"{'x'.join(map(str, image))} px: nothing larger is seen as a whole",
             *(
-                Measurement(f"receptive_field_{axis}", field, "px", limit=size)
-                for axis, (field, size) in enumerate(zip(known[best], image, strict=True))
+                Measurement(f"receptive_field_{axis}", field, "px", limit=ceil(limit * size))
+                for axis, field, size in zip(
+                    axis_suffixes(len(image)), known[best], image, strict=True
+                )
             ),
             remedy="nothing where local texture decides; else a smaller input, or more depth, "
             "stride or dilation",

@@ -20,8 +20,9 @@ pool before a stride that is wider than its kernel.
 
 Limits
 ------
-Proven from the graph: an operator that is not understood is taken to read everything, so that a
-pixel is never called unread by mistake, and such operators are listed as not analysed.
+A single unread pixel is reported, unless the option ``limit`` allows a share of them. Proven from
+the graph: an operator that is not understood is taken to read everything, so that a pixel is never
+called unread by mistake, and such operators are listed as not analysed.
 
 References
 ----------
@@ -31,15 +32,24 @@ https://arxiv.org/abs/2010.02178 (Mind the Pad: CNNs can develop blind spots)
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
-from scotoma.rule import Rule, RuleMeta
+from scotoma.rule import Rule, RuleMeta, RuleOptions, option
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
 
     Ranges = Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Options(RuleOptions):
+    """What a user can set."""
+
+    limit: Fraction = option(Fraction(0), "share of unread pixels that is allowed", 0, 1)
 
 
 class UnreadPixels(Rule):
@@ -50,10 +60,13 @@ class UnreadPixels(Rule):
         references=("https://arxiv.org/abs/2010.02178",),
     )  # fmt: skip
 
+    options = Options
+
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one finding for the whole graph."""
         dead = facts.dead(local=True)
-        if dead is None or not dead.mask.any():
+        limit = facts.options(Options).limit
+        if dead is None or dead.fraction <= limit:
             return
         count, total = int(dead.mask.sum()), dead.mask.size
         gated = facts.dead()
@@ -72,8 +85,8 @@ class UnreadPixels(Rule):
             where,
             f"{count:,} of {total:,} pixels ({float(dead.fraction):.2%}) have no path to the "
             f"output{through}{places(dead.rows, dead.columns)}{blame if names else ''}",
-            Measurement("dead_pixels", count, "px", limit=0),
-            Measurement("dead_pixel_fraction", dead.fraction, "1", limit=0),
+            Measurement("dead_pixels", count, "px", limit=int(limit * total)),
+            Measurement("dead_pixel_fraction", dead.fraction, "1", limit=limit),
             remedy=remedy(facts),
         )
 

@@ -17,8 +17,8 @@ Use a kernel at least as large as the stride, and an ``output_padding`` of at mo
 
 Limits
 ------
-A note where all that reads the output are windows that reach past the gaps, as in upsampling by
-inserting zeros and filtering.
+The option ``limit`` allows a share of the output to be unwritten (0). A note where all that reads
+the output are windows that reach past the gaps, as in upsampling by inserting zeros and filtering.
 
 References
 ----------
@@ -28,13 +28,14 @@ onnx operator ConvTranspose.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
 from scotoma.evidence.gaps import Gap, gaps, is_blended
 from scotoma.findings import Finding, Measurement, Severity, Undecided
-from scotoma.rule import Rule, RuleMeta
+from scotoma.rule import Rule, RuleMeta, RuleOptions, option
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
@@ -42,6 +43,13 @@ if TYPE_CHECKING:
 
 AXES = {1: ("cells",), 2: ("rows", "columns"), 3: ("slices", "rows", "columns")}
 """What the cells along each spatial axis are called, by the number of axes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options(RuleOptions):
+    """What a user can set."""
+
+    limit: Fraction = option(Fraction(0), "share of the output that may be unwritten", 0, 1)
 
 
 class UnwrittenOutput(Rule):
@@ -55,8 +63,11 @@ class UnwrittenOutput(Rule):
         references=("https://onnx.ai/onnx/operators/onnx__ConvTranspose.html",),
     )
 
+    options = Options
+
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield every transposed convolution that leaves cells unwritten."""
+        limit = facts.options(Options).limit
         for operator in facts.operators:
             windows = facts.windows(operator)
             if operator.op_type != "ConvTranspose":
@@ -65,12 +76,12 @@ class UnwrittenOutput(Rule):
                 yield self.undecided("the size of its input is not known", operator)
                 continue
             found = [gap for a, w in enumerate(windows) if (gap := gaps(w, a)) is not None]
-            if found:
+            if found and unwritten_fraction(found) > limit:
                 blended = is_blended(facts, operator, max(gap.run for gap in found))
-                yield self._finding(operator, found, len(windows), blended=blended)
+                yield self._finding(operator, found, len(windows), limit, blended=blended)
 
     def _finding(
-        self, operator: Operator, found: list[Gap], rank: int, *, blended: bool
+        self, operator: Operator, found: list[Gap], rank: int, limit: Fraction, *, blended: bool
     ) -> Finding:
         names = AXES.get(rank, ("cells",) * rank)
         lines = " and ".join(
@@ -81,7 +92,7 @@ class UnwrittenOutput(Rule):
         return self.finding(
             operator,
             f"no tap writes {lines}: {float(share):.1%} of the output is the bias alone{end}",
-            Measurement("unwritten_fraction", share, "1", limit=0),
+            Measurement("unwritten_fraction", share, "1", limit=limit),
             remedy=(
                 "use a kernel of at least the stride"
                 if any(gap.interior for gap in found)

@@ -19,12 +19,14 @@ stays clear of the starved band.
 
 Limits
 ------
-Paths are counted with all weights equal; what a trained model makes of them is for a measurement
-to say. Windows that do not overlap (pools with kernel 2 and stride 2, patch embeddings) lose
-nothing. The limit is a loss of nine tenths in the corners: one unpadded 3x3 layer loses three
-quarters of the paths there, two lose 96 %. Corners and sides are blocks of 1/32 of the image, the
-centre is at least one effective stride wide, so that strides, which read neighbouring pixels
-unequally often, do not decide.
+Paths are counted with all weights equal; what a trained model makes of them is for a measurement to
+say. Windows that do not overlap (pools with kernel 2 and stride 2, patch embeddings) lose nothing.
+The limit (option ``limit``) is a loss of nine tenths in the corners: one unpadded 3x3 layer loses
+three quarters of the paths there, two lose 96 %. Corners and sides are blocks of 1/32 of the image,
+the centre is at least one effective stride wide, so that strides, which read neighbouring pixels
+unequally often, do not decide. Where padding would keep branches from joining (a U-Net that crops),
+the shares are those of the maps before the joins. Undecided where an operator that is not known, or
+one that samples where the data say, reads the image itself.
 
 References
 ----------
@@ -41,9 +43,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from scotoma.evidence.padded import padded_twin, shared_heads, unpadded
+from scotoma.evidence.padded import bypass, padded_twin, shared_heads, unpadded
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
-from scotoma.rule import Rule, RuleMeta, option
+from scotoma.rule import Rule, RuleMeta, RuleOptions, option
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,14 +60,10 @@ BAND = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(RuleOptions):
     """What a user can set."""
 
-    limit: float = option(0.9, "share of the paths in the corners that may be lost, 0 to 1")
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.limit <= 1:
-            raise ValueError("expected a share, 0 to 1")
+    limit: float = option(0.9, "share of the paths in the corners that may be lost", 0, 1)
 
 
 class ValidPaddingBlindSpot(Rule):
@@ -81,9 +79,13 @@ class ValidPaddingBlindSpot(Rule):
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one finding for the whole graph."""
         layers = unpadded(facts) if facts.geometry is not None else []
-        twin = padded_twin(facts, layers) if layers else None
-        if twin is None:
+        if not layers:
             return
+        if (other := bypass(facts)) is not None:
+            reason = f"'{other.name}' ({other.op_type}) reads the image itself; where is not known"
+            yield self.undecided(reason, layers[0])
+            return
+        twin = padded_twin(facts, layers)
         heads = shared_heads(facts, twin)
         counts, padded = facts.counts(heads), twin.counts(heads)
         if counts is None or padded is None or not counts.values.any() or not padded.values.any():
@@ -97,7 +99,8 @@ class ValidPaddingBlindSpot(Rule):
         if corner is None or side is None or corner <= limit:
             return
         band = max(starved_band(kept, axis) for axis in range(counts.values.ndim))
-        ratio = corner_ratio(counts.values)
+        whole = counts if heads == facts.heads else facts.counts(facts.heads)
+        ratio = corner_ratio(whole.values) if whole is not None else None
         yield self.finding(
             [
                 Location(op.name, op.op_type, op.inputs[0], "overlapping windows without padding")

@@ -4,7 +4,8 @@ What it finds
 -------------
 A Pad with the constant 0 whose cells a max pool reads, directly or behind casts, transposition and
 quantisation, where what is padded may be negative: neither a Relu, Sigmoid, Clip from 0 up or the
-like proves otherwise, nor an unsigned type, through everything that keeps signs.
+like proves otherwise, nor an unsigned type, through everything that keeps signs. The
+option ``limit`` allows a share of the pool's windows to read them (0).
 
 Why it matters
 --------------
@@ -27,6 +28,8 @@ onnxruntime pull requests 18136 and 23190; onnx/optimizer pull request 318.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
@@ -39,13 +42,20 @@ from scotoma.evidence.borders import (
 )
 from scotoma.evidence.signs import non_negative
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
-from scotoma.rule import Rule, RuleMeta
+from scotoma.rule import Rule, RuleMeta, RuleOptions, option
 
 if TYPE_CHECKING:
     from scotoma.evidence.borders import Front
     from scotoma.facts import Facts
     from scotoma.loader.model import Operator
     from scotoma.resolve.window import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Options(RuleOptions):
+    """What a user can set."""
+
+    limit: Fraction = option(Fraction(0), "share of the windows that may hold zeros", 0, 1)
 
 
 class ZeroPadBeforeMaxPool(Rule):
@@ -58,6 +68,8 @@ class ZeroPadBeforeMaxPool(Rule):
             "https://github.com/onnx/optimizer/pull/318",
         ),
     )  # fmt: skip
+
+    options = Options
 
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield every max pool that reads the zeros of a Pad."""
@@ -77,18 +89,23 @@ class ZeroPadBeforeMaxPool(Rule):
             if front is not None and clear is not None and clear < total:
                 found.append((operator, front, total - clear, total))
         positive = non_negative(facts) if found or unknown else frozenset()
+        limit = facts.options(Options).limit
         for operator, front, touched, total in found:
+            if touched <= limit * total:
+                continue
             if front.padding.operator.inputs[0] not in positive:
                 folded = is_folded(facts, operator, front)
-                yield self._finding(operator, front, (touched, total), folded=folded)
+                yield self._finding(
+                    operator, front, (touched, total, int(limit * total)), folded=folded
+                )
         for operator, pad in unknown:
             if pad.inputs[0] not in positive:
                 yield self.undecided("the size of its input is not known", operator)
 
     def _finding(
-        self, operator: Operator, front: Front, windows: tuple[int, int], *, folded: bool
+        self, operator: Operator, front: Front, windows: tuple[int, int, int], *, folded: bool
     ) -> Finding:
-        pad, (touched, total) = front.padding.operator, windows
+        pad, (touched, total, most) = front.padding.operator, windows
         fused = (
             "; onnxruntime 1.20 to 1.31 leaves the zeros out unless its optimisation is off"
             if folded
@@ -98,7 +115,7 @@ class ZeroPadBeforeMaxPool(Rule):
             [operator, Location(pad.name, pad.op_type, pad.outputs[0], "pads with zeros")],
             f"{touched:,} of its {total:,} windows hold zeros from '{pad.name}', which win over "
             f"the negative numbers that '{pad.inputs[0]}' may hold{fused}",
-            Measurement("windows_with_zeros", touched, "windows", limit=0),
+            Measurement("windows_with_zeros", touched, "windows", limit=most),
             remedy="write the padding as pads of the pool, or pad with -inf instead of 0",
         )
 

@@ -26,6 +26,7 @@ from scotoma.loader.model import Graph, Model, Operator
 from scotoma.resolve.resolution import InputShape, Resolution
 from scotoma.results import Failure, ModelReport, Report, RuleFailure
 from scotoma.rule import Rule, RuleMeta
+from scotoma.task import Task, TaskTaken
 
 Answers = Callable[[Any], Iterator[Finding | Undecided]]
 
@@ -82,6 +83,7 @@ class FakeFacts:
         self.resolution = Resolution(
             self.model, (IMAGE,), IMAGE, operators, {}, {}, {}, frozenset(), {}, ()
         )
+        self.geometry = None
         self.status = "partial"
         self.unanalysed = (Unanalysed("weird", "Weird", "unknown operator"),)
 
@@ -129,6 +131,7 @@ def report_with_findings() -> Report:
                     Unanalysed("w2", "Weird", "unknown operator"),
                     Unanalysed(NASTY, "Loop", "bodies are not followed"),
                 ),
+                task=TaskTaken(Task.DENSE, assumed=True, because=f"output 'y' of '{NASTY}' (Conv)"),
                 findings=findings,
                 undecided=(
                     Undecided("XX101", None, "the input has no known size"),
@@ -169,5 +172,6 @@ def report_clean() -> Report:
         opsets={"": 20},
         examined=InputShape("image", (1, 3, 225, 225), (2, 3), assumed=False),
         inputs=(InputShape("image", (1, 3, 225, 225), (2, 3), assumed=False),),
+        task=TaskTaken(Task.CLASSIFY, assumed=False, because="set by scotoma.toml"),
     )
     return Report((LostPixels(),), (model,))

@@ -198,3 +198,40 @@ model (float[1, 2, 8, 8] x) => (float[1, 2, 8, 8] y)
     assert places_in(joined, tmp_path)["add"] != plain["add"]
     swapped = joined.replace("(a, b)", "(b, a)")
     assert places_in(swapped, tmp_path)["add"] != places_in(joined, tmp_path)["add"]
+
+
+PLAIN = """
+    [stem] a = Conv <kernel_shape = [1, 1]> (x, w1)
+    [relu] b = Relu (a)
+    [skip] y = Conv <kernel_shape = [1, 1], strides = [2, 2]> (b, w2)
+"""
+TWINS = {
+    "operators of a quantiser": """
+        q = QuantizeLinear (x, s, z)
+        a = QLinearConv <kernel_shape = [1, 1]> (q, s, z, v1, s, z, s, z)
+        [skip] b = QLinearConv <kernel_shape = [1, 1], strides = [2, 2]> (a, s, z, v2, s, z, s, z)
+        y = DequantizeLinear (b, s, z)
+    """,
+    "operators that a runtime fused": """
+        b = com.microsoft.FusedConv
+            <activation = "Relu", kernel_shape = [1, 1]> (x, w1)
+        [skip] y = Conv <kernel_shape = [1, 1], strides = [2, 2]> (b, w2)
+    """,
+}
+
+
+@pytest.mark.parametrize("twin", TWINS)
+def test_fingerprints_survive_quantisation_and_fusion(twin: str, tmp_path: Path) -> None:
+    header = """
+        <ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]>
+        model (float[1, 2, 8, 8] x) => (float[1, 3, 4, 4] y)
+        <float[4, 2, 1, 1] w1, float[3, 4, 1, 1] w2, uint8[4, 2, 1, 1] v1, uint8[3, 4, 1, 1] v2,
+         float s, uint8 z>
+    """
+    found = []
+    for name, body in (("plain", PLAIN), ("twin", TWINS[twin])):
+        path = tmp_path / f"{name}.onnx"
+        onnx.save(read_text_model(f"{header} {{ {body} }}"), path)
+        found.append({f.fingerprint for f in lint(path).findings if f.code == "SC101"})
+        assert len(found[-1]) == 1
+    assert found[0] == found[1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
@@ -99,6 +99,17 @@ class Facts:
         """Return a rule's options as they are set, by the class that the rule declares."""
         return cast("T", self.given[kind]) if kind in self.given else kind()
 
+    def once(self, make: Callable[[Facts], T]) -> T:
+        """Return what a function makes of these facts; it is called the first time only.
+
+        For evidence that several rules share. The answer must depend on the facts alone, not on
+        options, and nobody may change it.
+        """
+        key = ("once", make)
+        if key not in self._kept:
+            self._kept[key] = make(self)
+        return cast("T", self._kept[key])
+
     @property
     def status(self) -> str:
         """``complete``, ``partial`` (something was not analysed) or ``unavailable`` (no image)."""
@@ -141,6 +152,12 @@ class Facts:
         """Return the window of a convolution or pool along every spatial axis, None if unknown."""
         return self.resolution.windows.get(operator.name)
 
+    @cached_property
+    def windowed(self) -> tuple[tuple[Operator, tuple[Window, ...]], ...]:
+        """The convolutions and pools of the main graph whose windows are known, with these."""
+        known = self.resolution.windows
+        return tuple((op, found) for op in self.operators if (found := known.get(op.name)))
+
     def shape(self, tensor: str) -> tuple[int, ...] | None:
         """Return the shape of a tensor of the main graph, None if unknown."""
         return self.resolution.shapes.get(tensor)
@@ -174,9 +191,11 @@ class Facts:
         """The operators of the main graph that read a tensor, by its name."""
         found: dict[str, list[Operator]] = {}
         for operator in self.operators:
-            for name in dict.fromkeys(operator.inputs):
-                if name:
-                    found.setdefault(name, []).append(operator)
+            for name in operator.inputs:
+                readers = found.setdefault(name, [])
+                if not readers or readers[-1] is not operator:
+                    readers.append(operator)
+        found.pop("", None)
         return {name: tuple(operators) for name, operators in found.items()}
 
     @cached_property
@@ -229,30 +248,40 @@ class Facts:
         With `local`, paths through whole-map gates do not count, unless there is no other path:
         a class token has nothing but what attention brings to it.
         """
+        found = self._reached(tensor, local=local)
+        if local and found is not None and found.mask.all():
+            return self._reached(tensor, local=False)
+        return found
+
+    def _reached(self, tensor: str | None, *, local: bool) -> sweep.Dead | None:
+        """Return the pixels without any path, or without any local one."""
+        local = self._is_gated(local=local)
         key = ("dead", tensor, local)
         if key not in self._kept:
             tensors = self.functional(tensor)
-            found = (
+            self._kept[key] = (
                 sweep.dead_pixels(self.geometry, tensors, local=local)
                 if self.geometry is not None and tensors
                 else None
             )
-            if local and found is not None and found.mask.all():
-                found = self.dead(tensor)
-            self._kept[key] = found
         return cast("sweep.Dead | None", self._kept[key])
 
     def coverage(self, tensor: str | None = None, *, local: bool = False) -> sweep.Coverage | None:
         """Return dead pixels and the random walk from the outputs (or a tensor)."""
+        local = self._is_gated(local=local)
         key = ("coverage", tensor, local)
         if key not in self._kept:
-            tensors = self.functional(tensor)
+            tensors, dead = self.functional(tensor), self._reached(tensor, local=local)
             self._kept[key] = (
-                sweep.coverage(self.geometry, tensors, local=local)
+                sweep.coverage(self.geometry, tensors, local=local, dead=dead)
                 if self.geometry is not None and tensors
                 else None
             )
         return cast("sweep.Coverage | None", self._kept[key])
+
+    def _is_gated(self, *, local: bool) -> bool:
+        """Tell whether local paths are asked for and are not just all paths."""
+        return local and self.geometry is not None and self.geometry.gated
 
     def counts(self, tensors: Sequence[str]) -> sweep.Map | None:
         """Return the kernel-tap paths from every pixel to some tensors, gates left out.
@@ -296,6 +325,11 @@ class Facts:
             return ()
         return tuple(examined.shape[axis] for axis in examined.spatial_axes)
 
+    @property
+    def image_rank(self) -> int:
+        """How many spatial axes the examined input has."""
+        return len(self.image_size)
+
     def multiply_adds(self, operator: Operator) -> int | None:
         """Return the multiply-adds of a convolution or matrix product for one run, else None."""
         return layers.multiply_adds(self.resolution, operator)
@@ -317,9 +351,19 @@ class Facts:
         fresh = any(u.operator.name not in refused for u in facts.resolution.refused_at)
         return None if fresh else facts
 
-    def sizes_at(self, label: int, candidates: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
-        """Return the sizes of the tensors along one axis of the image at other sizes of it."""
-        return sizes_at(self.geometry, label, candidates) if self.geometry is not None else {}
+    def sizes_at(
+        self, label: int, candidates: NDArray[np.int64], wanted: Iterable[str] | None = None
+    ) -> dict[str, NDArray[np.int64]]:
+        """Return the sizes of the tensors along one axis of the image at other sizes of it.
+
+        Parameters
+        ----------
+        wanted
+            Tensors of which it is asked, so that no more than these need be there; None: all.
+        """
+        if self.geometry is None:
+            return {}
+        return sizes_at(self.geometry, label, candidates, wanted)
 
     @cached_property
     def heads(self) -> tuple[str, ...]:

@@ -42,13 +42,36 @@ _PASSED = frozenset(
 behind it, as some exporters write it."""
 _COMMUTATIVE = frozenset({"Add", "Max", "Mean", "Min", "Mul", "Sum"})
 _ALIASES = {
-    "FusedConv": "Conv",
     "Gemm": "Dense",
     "GlobalAveragePool": "Average",
     "MatMul": "Dense",
     "ReduceMean": "Average",
     "Upsample": "Resize",
 }
+_MADE_OF = {
+    "ConvInteger": "Conv",
+    "FusedConv": "Conv",
+    "FusedGemm": "Gemm",
+    "FusedMatMul": "MatMul",
+    "MatMulInteger": "MatMul",
+    "NhwcFusedConv": "Conv",
+    "NhwcMaxPool": "MaxPool",
+    "QGemm": "Gemm",
+    "QLinearAdd": "Add",
+    "QLinearAveragePool": "AveragePool",
+    "QLinearConcat": "Concat",
+    "QLinearConv": "Conv",
+    "QLinearGlobalAveragePool": "GlobalAveragePool",
+    "QLinearLeakyRelu": "LeakyRelu",
+    "QLinearMatMul": "MatMul",
+    "QLinearMul": "Mul",
+    "QLinearReduceMean": "ReduceMean",
+    "QLinearSigmoid": "Sigmoid",
+    "QLinearWhere": "Where",
+}
+"""What quantisers and runtimes make other operators of, in the domain of ONNX or their own."""
+_WEIGHTS = {"QLinearConv": 3}
+"""Input that holds the weights, where it is not the second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,13 +177,20 @@ def _scope(
 
 def _label(operator: Operator, resolution: Resolution) -> str:
     """Say what an operator is, in a way that its name, its pads and the input size leave alone."""
-    kind = f"{operator.domain}:{_ALIASES.get(operator.op_type, operator.op_type)}"
+    domain = "" if operator.op_type in _MADE_OF else operator.domain
+    kind = f"{domain}:{_ALIASES.get(_plain(operator), _plain(operator))}"
     windows = resolution.windows.get(operator.name)
     if not windows:
         return kind
     steps = [(w.kernel, w.stride, w.dilation) for w in windows]
-    weight = operator.inputs[1] if len(operator.inputs) > 1 else ""
+    slot = _WEIGHTS.get(operator.op_type, 1)
+    weight = operator.inputs[slot] if len(operator.inputs) > slot else ""
     return f"{kind}{steps}{resolution.shapes.get(weight)}"
+
+
+def _plain(operator: Operator) -> str:
+    """Return the type of an operator, or of the one that it was made of."""
+    return _MADE_OF.get(operator.op_type, operator.op_type)
 
 
 def _sources(
@@ -184,7 +214,7 @@ def _sources(
 
 def _shapes(operator: Operator, sources: Sequence[object]) -> bool:
     """Tell whether an operator may shape the network, by its type."""
-    return operator.op_type not in _PASSED or len(sources) == 0
+    return _plain(operator) not in _PASSED or len(sources) == 0
 
 
 def _through(
@@ -231,7 +261,7 @@ def _digest(
     operator: Operator, label: str, sources: Iterable[int | None], digests: Sequence[str]
 ) -> str:
     parts = [INPUT if j is None else digests[j] for j in sources]
-    if operator.op_type in _COMMUTATIVE:
+    if _plain(operator) in _COMMUTATIVE:
         parts.sort()
     return _hash(label, *parts)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from scotoma.findings import Confidence, Finding, Location, Measurement, Severity, Undecided
+from scotoma.task import Task
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
@@ -31,6 +32,8 @@ class RuleMeta:
     """Lower case with hyphens; names the pattern that is found, not the cure."""
     severity: Severity
     """Of its findings, unless a finding says otherwise."""
+    severity_by_task: Mapping[Task, Severity] = field(default_factory=dict, hash=False)
+    """Instead of `severity` in a model for this task; what a finding is rated otherwise stays."""
     confidence: Confidence = Confidence.HIGH
     since: str
     """Version of Scotoma that first had the rule."""
@@ -38,15 +41,65 @@ class RuleMeta:
     """Addresses of papers and specifications."""
     default: bool = True
     """False: runs only where it is selected."""
+    runtimes: tuple[str, ...] = ()
+    """Names of runtimes of which its findings tell versions apart: ``onnxruntime``."""
+
+    def rated(self, severity: Severity, task: Task | None) -> Severity:
+        """Return the severity of a finding in a model for a task.
+
+        Examples
+        --------
+        >>> low = {Task.CLASSIFY: Severity.NOTE}
+        >>> meta = RuleMeta(
+        ...     code="XX1", name="x", severity=Severity.WARNING, since="1", severity_by_task=low
+        ... )
+        >>> [str(meta.rated(level, Task.CLASSIFY)) for level in (Severity.WARNING, Severity.ERROR)]
+        ['note', 'error']
+        """
+        if task is None or severity is not self.severity:
+            return severity
+        return self.severity_by_task.get(task, severity)
 
 
 T = TypeVar("T")
 
 
-def option(default: T, what: str) -> T:
-    """Return a field of a rule's options: its default, and what it is in a few words."""
-    made: T = field(default=default, metadata={"what": what})
+def option(default: T, what: str, least: float | None = None, most: float | None = None) -> T:
+    """Return a field of a rule's options.
+
+    Parameters
+    ----------
+    what
+        What it is in a few words, with its unit.
+    least, most
+        Of a number: what `RuleOptions` accepts, both included; None: no bound.
+    """
+    made: T = field(default=default, metadata={"what": what, "least": least, "most": most})
     return made
+
+
+@dataclass(frozen=True, slots=True)
+class RuleOptions:
+    """The base of a rule's options: refuses numbers that are out of bounds."""
+
+    def __post_init__(self) -> None:
+        """Compare every number with the bounds of its `option`.
+
+        Raises
+        ------
+        ValueError
+            If one is out of bounds, or not a number at all.
+        """
+        for item in fields(self):
+            value, least, most = (
+                getattr(self, item.name), item.metadata.get("least"), item.metadata.get("most"),
+            )  # fmt: skip
+            if least is None and most is None:
+                continue
+            if not (least is None or value >= least) or not (most is None or value <= most):
+                bounds = f"{least} to {most}" if most is not None else f"{least} or more"
+                name = item.name.replace("_", "-")
+                raise ValueError(f"{name}: expected {bounds}, got {value}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +181,14 @@ class Rule(ABC):
             Where they differ from the rule's own.
         runtimes
             The versions of a runtime that are affected, such as ``onnxruntime<1.21``; None: all.
+
+        Raises
+        ------
+        ValueError
+            If the rule does not declare the runtime.
         """
+        if runtimes is not None and not runtimes.startswith(self.meta.runtimes):
+            raise ValueError(f"{self.meta.code} does not declare the runtime of '{runtimes}'")
         places = where if isinstance(where, Sequence) else (where,)
         return Finding(
             code=self.meta.code,

@@ -98,7 +98,7 @@ def test_one_sided_padding_in_numbers() -> None:
     assert numbers(finding) == {"drift": Fraction(2), "layers": 2}
     says = "2 before the first cell and 0 after the last, moves the map by -1 px of the input"
     assert [(p.node, p.note) for p in finding.locations] == [
-        (name, f"axis {a}: {says}") for name in ("conv0", "conv1") for a in (0, 1)
+        (name, f"both axes: {says}") for name in ("conv0", "conv1")
     ]
     (finding,) = found("one-sided-padding", "pad_in_front")
     assert numbers(finding) == {"drift": Fraction(2), "layers": 1}
@@ -245,7 +245,7 @@ def test_only_the_axis_that_does_not_divide(tmp_path: Path) -> None:
     (finding,) = testing.lint_text(
         text.replace("15, 15] x", "16, 15] x"), [RULES["indivisible-input-size"]]
     ).findings
-    assert {p.note for p in finding.locations} == {"axis 1: resizes 7 to 15 cells for 'Add:y'"}
+    assert {p.note for p in finding.locations} == {"width: resizes 7 to 15 cells for 'Add:y'"}
     assert sizes_around((16, 15), (2, 2)) == [(16, 14), (16, 16)]
 
 

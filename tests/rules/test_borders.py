@@ -162,6 +162,9 @@ def test_zeros_are_counted_on_their_own_side() -> None:
     )
 
 
+@pytest.mark.skipif(
+    Version(ort.__version__) < Version("1.29"), reason="older versions divide otherwise"
+)
 def test_random_average_pools_dim_as_stated() -> None:
     random = np.random.default_rng(7)
     fired = 0
@@ -355,8 +358,8 @@ def test_a_pad_in_front_loads_without_optimisation(name: str) -> None:
     assert run(text, ones(1, 1, 8, 8)).shape == (1, 1, 12, 12)
     finding = only_finding("pads-exceed-kernel", name)
     assert finding.message.endswith(
-        "it is padded by 3 cells beside a kernel of 3; onnxruntime up to 1.31 folds that Pad into "
-        "it and then does not load more than 2, unless its optimisation is off"
+        "it is padded by 3 cells beside a kernel of 3; onnxruntime 1.20 to 1.31 folds that Pad "
+        "into it and then does not load more than 2, unless its optimisation is off"
     )
 
 
@@ -371,6 +374,9 @@ def test_less_than_the_kernel_loads(name: str) -> None:
     assert failure(text_of("pads-exceed-kernel", name), ones(1, 1, 8, 8)) == ""
 
 
+@pytest.mark.skipif(
+    Version(ort.__version__) < Version("1.27"), reason="older versions read beyond the border"
+)
 @pytest.mark.parametrize(
     ("name", "shape", "asked", "most"),
     [

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 import pytest
+from packaging.version import Version
 
 from scotoma.evidence.ceil_mode import counted, letter_size, overhang
 from scotoma.findings import Finding, Severity
@@ -59,7 +60,7 @@ def test_phantom_in_front_of_a_linear_layer() -> None:
         "its last ceil-mode window starts in the end padding, so opset 17 makes the output 4x4 "
         "and onnxruntime since 1.21 and PyTorch make it 3x3; onnxruntime up to 1.20 adds 1 row "
         "and 1 column of -3.4e38; 'fc' (Gemm) gets 9 features where opset 17 promises 16, so "
-        "onnxruntime refuses to load the model"
+        "onnxruntime since 1.28 refuses to load the model"
     )
     assert [location.node for location in finding.locations] == ["pool", "fc"]
     assert measured(finding)["features_by_specification"] == (16, 9)
@@ -123,6 +124,9 @@ def run(name: str) -> str:
     ],
 )
 def test_onnxruntime_refuses_what_is_an_error(name: str, outcome: str) -> None:
+    gemm = name in {"linear", "linear_behind_convolution"}
+    if gemm and Version(ort.__version__) < Version("1.28"):
+        pytest.skip("older versions check no Gemm when they load")
     assert run(name) == outcome
 
 

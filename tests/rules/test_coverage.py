@@ -20,7 +20,7 @@ from networks import SHARED
 from onnx import numpy_helper
 
 from scotoma.evidence.gridding import sparse_layers
-from scotoma.evidence.position import blind_heads, marked_share, pushed
+from scotoma.evidence.position import blind_heads, pushed, reached_share
 from scotoma.evidence.resampling import crops_of
 from scotoma.evidence.taps import dead_share, kernels, live_taps
 from scotoma.facts import Facts
@@ -316,8 +316,8 @@ def test_atrous_branch_is_a_pointwise_convolution_at_224() -> None:
 def test_field_and_image_are_given_per_axis() -> None:
     finding = only_finding("short-receptive-field", "one_layer_before_the_mean")
     assert [(m.name, m.value, m.limit) for m in finding.measurements] == [
-        ("receptive_field_0", 3, 16),
-        ("receptive_field_1", 3, 16),
+        ("receptive_field_h", 3, 16),
+        ("receptive_field_w", 3, 16),
     ]
     assert finding.primary.tensor == "a"
 
@@ -442,7 +442,7 @@ model (float[1, 1, {h}, {w}] x) => (float[1, 1, 1, 1] y, float[1, 1, h, w] last)
         min_size=1, max_size=3,
     ),
 )  # fmt: skip
-def test_marked_cells_are_those_that_lack_a_tap(
+def test_reached_cells_are_those_that_lack_a_tap(
     tmp_path_factory: pytest.TempPathFactory,
     image: tuple[int, int],
     layers: list[tuple[int, int, int, tuple[int, ...], bool]],
@@ -481,7 +481,7 @@ def test_marked_cells_are_those_that_lack_a_tap(
     full = float(np.prod([k * k for k, *_, average in layers if not average], dtype=float))
     last = Runner(proto)(np.ones((1, 1, *image)))[1]
     marked = Fraction(int((last < full * (1 - 1e-5)).sum()), last.size)
-    assert marked_share(facts, "last") == marked
+    assert reached_share(facts, "last") == marked
 
 
 @settings(max_examples=300, deadline=None)
@@ -509,7 +509,7 @@ def test_the_position_detector_is_told_where_the_border_is() -> None:
     findings = [f for f in RULES.get("position-leak").check(facts) if isinstance(f, Finding)]
     assert len(findings) == 1
     values = measured(findings[0])
-    assert values["marked_cell_fraction"] == Fraction(36, 100)
+    assert values["reached_cell_fraction"] == Fraction(36, 100)
     assert values["absorbed_by_padding"] == pytest.approx(116 / 900, abs=1e-12)
     assert findings[0].severity is Severity.NOTE
 
@@ -537,7 +537,7 @@ def test_golden_absorption(file: str, absorbed: float) -> None:
     finding = next(iter(RULES.get("position-leak").check(facts)))
     assert isinstance(finding, Finding)
     assert measured(finding)["absorbed_by_padding"] == pytest.approx(absorbed, abs=5e-5)
-    assert measured(finding)["marked_cell_fraction"] == 1
+    assert measured(finding)["reached_cell_fraction"] == 1
 
 
 def test_a_model_without_an_image_has_no_head() -> None:

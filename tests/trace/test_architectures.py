@@ -229,7 +229,7 @@ def test_restoring_an_odd_map_has_the_field_of_an_even_one(
     grids, wanted = odd.geometry().local_grids(last), even.geometry().local_grids(other)
     assert grids is not None
     assert wanted is not None
-    note = "resized by 15/7 at this size: followed as the factor 2"
+    note = "resized by 15/7 at this size; receptive fields as if by 2"
     assert [(g.field, g.note) for g in grids] == [(g.field, note) for g in wanted]
     assert [g.note for g in wanted] == ["", ""]
     # What is read stays what is read at this size, where 15 cells share 7.

@@ -67,9 +67,8 @@ def folded_response(
 def strided_windows(facts: Facts) -> list[tuple[Operator, tuple[Window, ...]]]:
     """Return the strided convolutions and max pools on the image's local path."""
     found = []
-    for operator in facts.operators:
-        windows = facts.windows(operator)
-        if not windows or not facts.is_local(operator) or "Average" in operator.op_type:
+    for operator, windows in facts.windowed:
+        if "Average" in operator.op_type or not facts.is_local(operator):
             continue
         if any(w.stride > 1 and w.size_out > 1 and not w.transposed for w in windows):
             found.append((operator, windows))

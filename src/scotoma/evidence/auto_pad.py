@@ -37,10 +37,10 @@ def is_pool(operator: Operator) -> bool:
 
 def automatic(operator: Operator) -> str:
     """Return ``VALID``, ``SAME_UPPER`` or ``SAME_LOWER``; ``""`` where the pads are explicit."""
-    if not is_convolution(operator) and not is_pool(operator):
+    found = operator.attributes.get("auto_pad")
+    if not isinstance(found, str) or found not in {"VALID", "SAME_UPPER", "SAME_LOWER"}:
         return ""
-    found = operator.attributes.get("auto_pad", "NOTSET")
-    return found if found in {"VALID", "SAME_UPPER", "SAME_LOWER"} else ""
+    return found if is_convolution(operator) or is_pool(operator) else ""
 
 
 def numbers(operator: Operator, name: str) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
-from scotoma.evidence.scopes import Scope, values_read
+from scotoma.evidence.scopes import main_scope, values_read
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
@@ -267,12 +267,13 @@ def batch_leaks(facts: Facts) -> list[Leak]:
 
     Normalisation that is itself in training mode is left out.
     """
-    axes = batch_axes(facts)
-    heard = Scope(facts, facts.model.main, facts.operators).heard if axes else frozenset()
+    mixing = _REDUCTIONS | _SOFT | {_MOMENTS}
+    suspects = [op for op in facts.operators if op.op_type in mixing and not op.domain]
+    axes = facts.once(batch_axes) if suspects else {}
+    heard = facts.once(main_scope).heard if axes else frozenset()
     found = []
-    for operator in facts.operators:
-        mixes = operator.op_type in _REDUCTIONS | _SOFT or operator.op_type == _MOMENTS
-        if not mixes or operator.domain or operator not in heard:
+    for operator in suspects:
+        if operator not in heard:
             continue
         if not operator.inputs or operator.inputs[0] not in axes:
             continue

@@ -32,6 +32,8 @@ _POOLS = {
 
 def pool_kind(operator: Operator) -> str:
     """Return ``average``, ``max`` or ``lp`` for a pool with a window, ``""`` for all else."""
+    if not operator.op_type.endswith("Pool"):
+        return ""
     return _POOLS.get(operator.domain, {}).get(operator.op_type, "")
 
 
@@ -331,12 +333,30 @@ def padding_only(windows: tuple[Window, ...]) -> tuple[int, int] | None:
     """
     real = 1
     for window in windows:
+        if _meets_input(window):
+            real *= window.size_out
+            continue
         taps = taps_within(window, 0, window.size_in)
         if taps is None:
             return None
         real *= int((taps > 0).sum())
     total = prod(window.size_out for window in windows)
     return total - real, total
+
+
+def _meets_input(window: Window) -> bool:
+    """Tell of most windows at a glance that every output has a tap on the input.
+
+    The first window ends and the last one begins on a cell, and no gap steps over all of them.
+    """
+    last = (window.size_out - 1) * window.stride - window.pad_begin
+    return (
+        not window.transposed
+        and 0 < window.size_out <= LARGEST
+        and window.pad_begin < window.extent
+        and last < window.size_in
+        and (window.kernel == 1 or window.dilation <= window.size_in)
+    )
 
 
 def reflections(padding: Padding, shape: tuple[int, ...]) -> Mapping[int, tuple[int, int]]:

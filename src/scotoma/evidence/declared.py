@@ -49,7 +49,7 @@ def disagreements(facts: Facts) -> Iterator[Disagreement]:
     values: dict[str, Value] = {**main.values, **{v.name: v for v in main.outputs}}
     explained: set[str] = set()
     for operator in facts.operators:
-        if any(name in explained for name in operator.inputs) or _is_explained(facts, operator):
+        if not explained.isdisjoint(operator.inputs) or _is_explained(facts, operator):
             explained.update(operator.outputs)
             continue
         found = _inferred(facts, operator)
@@ -82,9 +82,10 @@ def _open_axes(facts: Facts) -> bool | None:
 
 def _is_explained(facts: Facts, operator: Operator) -> bool:
     """Tell whether another rule speaks of an operator's size."""
-    windows = facts.windows(operator) or ()
-    if has_ceil_mode(operator) and any(w.phantom for w in windows if w.auto_pad == "NOTSET"):
-        return True
+    if has_ceil_mode(operator):
+        windows = facts.windows(operator) or ()
+        if any(w.phantom for w in windows if w.auto_pad == "NOTSET"):
+            return True
     if not automatic(operator):
         return False
     doubtful = is_dilated(operator) or bool(declared_pads(operator))
@@ -97,11 +98,11 @@ def _inferred(facts: Facts, operator: Operator) -> Disagreement | None:
     Below opset 22 the inference adds a window for ceil mode to the ``ceil(n / s)`` of automatic
     padding where the stride is wider than the window.
     """
-    windows = facts.windows(operator)
-    if windows is None or operator.domain or (operator.version or 99) >= FIRST_CLEAR_OPSET:
-        return None
     mode = automatic(operator)
     if not has_ceil_mode(operator) or not mode.startswith("SAME"):
+        return None
+    windows = facts.windows(operator)
+    if windows is None or operator.domain or (operator.version or 99) >= FIRST_CLEAR_OPSET:
         return None
     sizes = []
     for w in windows:
@@ -125,6 +126,8 @@ def _declared(
         Compare all axes; else those of the image only.
     """
     assert facts.geometry is not None
+    if not any(tensor in values for tensor in operator.outputs):
+        return None
     spatial = facts.windows(operator) is not None or operator.op_type in _SPATIAL
     for tensor in operator.outputs:
         value, actual = values.get(tensor), facts.shape(tensor)

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+from scotoma.evidence.axes import by_axis
+from scotoma.findings import Location
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
     from scotoma.loader.model import Operator
     from scotoma.resolve.window import Window
 
+    _Layer = tuple[Operator, tuple[Window, ...], list[tuple[int, int]]]
     Selector = Callable[[Window, int, int], bool]
 
 
@@ -44,18 +48,13 @@ def own_drifts(facts: Facts, wanted: Selector) -> tuple[list[Drift], list[Operat
     """
     drifts: list[Drift] = []
     blind: list[Operator] = []
-    for operator in facts.operators:
-        windows = facts.windows(operator)
-        if not windows or not facts.is_local(operator) or facts.geometry is None:
-            continue
+    for operator, windows, pads in facts.once(_steady_layers):
         moved = []
-        for label, window in enumerate(windows):
-            if window.transposed or window.stride > 1:
+        for label, (window, (begin, end)) in enumerate(zip(windows, pads, strict=True)):
+            if begin == end or window.transposed or window.stride > 1:
                 continue
-            before, after = facts.padding_in_front(operator.inputs[0], label)
-            begin, end = window.pad_begin + before, window.pad_end + after
             causal = len(windows) == 1 and end == 0
-            if begin != end and not causal and wanted(window, begin, end):
+            if not causal and wanted(window, begin, end):
                 moved.append((label, window.kernel, begin, end))
         strides = facts.strides(operator.inputs[0]) if moved else None
         if moved and (strides is None or len(strides) != len(windows)):
@@ -68,11 +67,31 @@ def own_drifts(facts: Facts, wanted: Selector) -> tuple[list[Drift], list[Operat
     return drifts, blind
 
 
+def _steady_layers(facts: Facts) -> list[_Layer]:
+    """Return the windows on the image's local path that have stride 1 along some axis."""
+    return [
+        (operator, windows, _pads(facts, operator, windows))
+        for operator, windows in facts.windowed
+        if facts.is_local(operator) and any(w.stride == 1 and not w.transposed for w in windows)
+    ]
+
+
+def _pads(facts: Facts, operator: Operator, windows: tuple[Window, ...]) -> list[tuple[int, int]]:
+    """Return the padding before the first cell and after the last, that of a Pad in front too."""
+    found = []
+    for label, window in enumerate(windows):
+        before, after = facts.padding_in_front(operator.inputs[0], label)
+        found.append((window.pad_begin + before, window.pad_end + after))
+    return found
+
+
 def accumulated(facts: Facts, drifts: Sequence[Drift]) -> Fraction:
     """Return the largest drift, along any axis, that a last feature map has gathered on its way.
 
     Where branches meet, the one that moved furthest counts.
     """
+    if not drifts:
+        return Fraction(0)
     own: dict[str, dict[int, Fraction]] = {}
     for d in drifts:
         own.setdefault(d.operator.name, {})[d.label] = d.pixels
@@ -98,17 +117,13 @@ def causal_axes(facts: Facts) -> frozenset[int]:
     """
     begins: set[int] = set()
     ends: set[int] = set()
-    for operator in facts.operators:
-        windows = facts.windows(operator)
-        if not windows or not facts.is_local(operator):
-            continue
-        for label, window in enumerate(windows):
+    for _, windows, pads in facts.once(_steady_layers):
+        for label, (window, (begin, end)) in enumerate(zip(windows, pads, strict=True)):
             if window.transposed or window.stride > 1 or window.extent == 1:
                 continue
-            before, after = facts.padding_in_front(operator.inputs[0], label)
-            if window.pad_begin + before > 0:
+            if begin > 0:
                 begins.add(label)
-            if window.pad_end + after > 0:
+            if end > 0:
                 ends.add(label)
     causal = begins - ends
     rank = facts.geometry.rank if facts.geometry is not None else 0
@@ -167,28 +182,41 @@ def strided_paddings(facts: Facts) -> list[StridedPadding]:
     ]  # fmt: skip
 
 
+D = TypeVar("D", Drift, StridedPadding)
+
+
 def _strided_kinds(facts: Facts) -> dict[tuple[str, int], tuple[int, int, Fraction]]:
     """Return begin, end and shift of the windows of either kind, by operator and axis."""
     found = {}
-    for operator in facts.operators:
-        windows = facts.windows(operator)
-        if not windows or not facts.is_local(operator):
+    for operator, windows in facts.windowed:
+        if all(w.stride == 1 for w in windows) or not facts.is_local(operator):
             continue
         strides = facts.strides(operator.inputs[0])
         if strides is None or len(strides) != len(windows):
             continue
-        for label, w in enumerate(windows):
+        pads = _pads(facts, operator, windows)
+        for label, (w, (begin, end)) in enumerate(zip(windows, pads, strict=True)):
             if w.transposed or w.stride == 1 or "Pool" in operator.op_type:
                 continue
-            before, after = facts.padding_in_front(operator.inputs[0], label)
-            begin, end = w.pad_begin + before, w.pad_end + after
-            size = w.size_in - before - after
-            rest = (size + begin + end - w.extent) % w.stride
+            rest = (w.size_in + w.pad_begin + w.pad_end - w.extent) % w.stride
             shift = Fraction(w.extent - w.stride, 2) - begin
             tensorflow = begin < end and shift > 0
             symmetric = begin == end > 0 and rest > 0 and shift < 0
             if tensorflow or symmetric:
                 found[operator.name, label] = begin, end, shift * strides[label]
+    return found
+
+
+def places(facts: Facts, drifts: Sequence[D], say: Callable[[D], str]) -> list[Location]:
+    """Return every layer that drifts with what is said of it, once where its axes agree."""
+    by_layer: dict[str, dict[int, D]] = {}
+    for d in drifts:
+        by_layer.setdefault(d.operator.name, {})[d.label] = d
+    found = []
+    for axes in by_layer.values():
+        operator = next(iter(axes.values())).operator
+        note = by_axis({label: say(d) for label, d in axes.items()}, facts.image_rank)
+        found.append(Location(operator.name, operator.op_type, operator.inputs[0], note))
     return found
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scotoma.errors import WeightsUnavailableError
-from scotoma.evidence.scopes import Scope
+from scotoma.evidence.scopes import Scope, main_scope
 from scotoma.evidence.weights import is_stored, weights_of
 
 if TYPE_CHECKING:
@@ -27,14 +27,24 @@ FEWEST_PLAIN = 128
 FEWEST_NOISE = 256
 LARGEST = 1 << 24
 """Constants of more elements are not read."""
-SHARES = (0.05, 0.95)
-"""Part of the cells that are zero."""
-DEVIATIONS = 4.0
-"""Standard deviations within which a statistic of random numbers is taken to lie."""
 LAGS = (1, 2, 3)
 """Distances along an axis at which cells are compared."""
 SLANTS = ((1, 1), (1, 2), (2, 1), (1, 3), (3, 1))
 """Distances along two axes at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """What counts as one draw of random numbers."""
+
+    least: float = 0.05
+    most: float = 0.95
+    """Part of the cells of a mask that are zero."""
+    deviations: float = 4.0
+    """Standard deviations within which a statistic of random numbers lies."""
+
+
+USUAL = Chance()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +76,9 @@ class Unreadable:
     reason: str
 
 
-def frozen_masks(facts: Facts) -> Iterator[Frozen | Unreadable]:
+def frozen_masks(facts: Facts, chance: Chance = USUAL) -> Iterator[Frozen | Unreadable]:
     """Yield the products of an activation and a constant that looks like a mask of dropout."""
-    scope = Scope(facts, facts.model.main, facts.operators)
+    scope = facts.once(main_scope)
     for operator in _concerned(facts, scope, {"Mul", "Where"}):
         for data, mask in _pairs(facts, scope, operator):
             shape = facts.shape(mask)
@@ -80,9 +90,11 @@ def frozen_masks(facts: Facts) -> Iterator[Frozen | Unreadable]:
                 if sum(size > 1 for size in shape) > 1 and is_stored(facts, mask):
                     yield Unreadable(operator, str(error))
                 continue
-            factor = _factor(values)
+            factor = _factor(values, chance)
+            if factor is None:
+                continue
             cells = _without_copies(values == 0)
-            if factor is None or not looks_random(cells):
+            if not looks_random(cells, chance.deviations):
                 continue
             makes_up = _makes_up(factor, float(cells.mean()))
             if not makes_up and (factor != 1 or cells.size < FEWEST_PLAIN):
@@ -93,9 +105,9 @@ def frozen_masks(facts: Facts) -> Iterator[Frozen | Unreadable]:
             yield Frozen(operator, mask, values.shape, zeros, factor, certain)
 
 
-def frozen_noise(facts: Facts) -> Iterator[Frozen]:
+def frozen_noise(facts: Facts, chance: Chance = USUAL) -> Iterator[Frozen]:
     """Yield the sums of a feature map and a constant of its shape that looks like white noise."""
-    scope = Scope(facts, facts.model.main, facts.operators)
+    scope = facts.once(main_scope)
     for operator in _concerned(facts, scope, {"Add"}):
         for data, noise in _pairs(facts, scope, operator):
             shape, own = facts.shape(noise), facts.shape(data)
@@ -108,7 +120,7 @@ def frozen_noise(facts: Facts) -> Iterator[Frozen]:
                 values = weights_of(facts, noise)
             except WeightsUnavailableError:
                 continue
-            if is_white(values):
+            if is_white(values, chance.deviations):
                 yield Frozen(operator, noise, values.shape, 0, float(values.std()), certain=False)
 
 
@@ -133,14 +145,16 @@ def _pairs(facts: Facts, scope: Scope, operator: Operator) -> Iterator[tuple[str
             yield data, condition
 
 
-def _factor(values: NDArray[np.float64]) -> float | None:
+def _factor(values: NDArray[np.float64], chance: Chance) -> float | None:
     """Return the only value but 0 that an array holds, None if there is another one."""
     flat = values.reshape(-1)
+    if flat.min() != 0:
+        return None
     top = flat.max()
     if top <= 0 or not bool(((flat == 0) | (flat == top)).all()):
         return None
     share = float((flat == 0).mean())
-    return float(top) if SHARES[0] <= share <= SHARES[1] else None
+    return float(top) if chance.least <= share <= chance.most else None
 
 
 def _without_copies(cells: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -166,7 +180,7 @@ def _makes_up(factor: float, share: float) -> bool:
     return abs(ratio * 100 - round(ratio * 100)) < 0.01 and abs(ratio - share) < 0.25
 
 
-def looks_random(cells: NDArray[np.bool_]) -> bool:
+def looks_random(cells: NDArray[np.bool_], deviations: float = USUAL.deviations) -> bool:
     """Tell whether the cells of a mask are zero independently of their neighbours.
 
     The share of neighbours that differ is ``2 q (1 - q)`` for independent cells of which a part q
@@ -186,7 +200,7 @@ def looks_random(cells: NDArray[np.bool_]) -> bool:
     differ = 2 * share * (1 - share)
     for one, two in _neighbours(cells):
         spread = sqrt(one.size * differ * (1 - differ))
-        if abs(int((one != two).sum()) - one.size * differ) > DEVIATIONS * spread + 1:
+        if abs(int((one != two).sum()) - one.size * differ) > deviations * spread + 1:
             return False
     for axis, size in enumerate(cells.shape):
         sums = cells.sum(tuple(other for other in range(cells.ndim) if other != axis))
@@ -226,10 +240,10 @@ def is_box(cells: NDArray[np.bool_]) -> bool:
     return int(cells.sum()) == prod(int(p.max()) - int(p.min()) + 1 for p in places)
 
 
-def is_white(values: NDArray[np.float64]) -> bool:
+def is_white(values: NDArray[np.float64], deviations: float = USUAL.deviations) -> bool:
     """Tell whether numbers look like independent draws of a normal distribution around 0.
 
-    Mean, skewness, excess kurtosis and the correlation of neighbours lie within 4 standard
+    Mean, skewness, excess kurtosis and the correlation of neighbours lie within some standard
     deviations of those of normal numbers.
 
     Examples
@@ -249,11 +263,11 @@ def is_white(values: NDArray[np.float64]) -> bool:
         (float((z**3).mean()), 6 / count),
         (float((z**4).mean()) - 3, 24 / count),
     )
-    if any(abs(number) > DEVIATIONS * sqrt(variance) for number, variance in bounds):
+    if any(abs(number) > deviations * sqrt(variance) for number, variance in bounds):
         return False
     for axis, size in enumerate(values.shape):
         if size > 1:
             product = np.take(z, range(1, size), axis) * np.take(z, range(size - 1), axis)
-            if abs(float(product.mean())) > DEVIATIONS / sqrt(product.size):
+            if abs(float(product.mean())) > deviations / sqrt(product.size):
                 return False
     return True

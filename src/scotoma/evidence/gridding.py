@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from scotoma.sweep.support import behind, support
 from scotoma.trace.index_map import WindowMap
-from scotoma.trace.reading import AxisRead, Mapped, Reading
+from scotoma.trace.reading import AxisRead, Flow, Mapped, Reading
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,17 +29,18 @@ def sparse_layers(geometry: Geometry, tensor: str) -> list[Operator]:
     found = [
         flow.operator
         for flow in reversed(behind(geometry, [tensor]).values())
-        if flow.operator is not None
-        and any(_is_sparse(m) for r in flow.readings for m in window_maps(r))
+        if flow.operator is not None and _reads_sparsely(flow)
     ]
     return list(dict.fromkeys(found))
 
 
-def window_maps(reading: Reading) -> Iterator[WindowMap]:
-    """Yield the sliding windows through which a reading goes."""
-    for read in reading.axes or ():
-        if isinstance(read, Mapped) and isinstance(read.map, WindowMap):
-            yield read.map
+def _reads_sparsely(flow: Flow) -> bool:
+    for reading in flow.readings:
+        for read in reading.axes or ():
+            window = read.map if isinstance(read, Mapped) else None
+            if isinstance(window, WindowMap) and _is_sparse(window):
+                return True
+    return False
 
 
 def _is_sparse(window: WindowMap) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from scotoma.trace.layout import axis_of
 from scotoma.trace.reading import Same
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from scotoma.loader.model import Operator
     from scotoma.resolve.window import Window
     from scotoma.trace.field import Field
+    from scotoma.trace.geometry import Geometry
     from scotoma.trace.layout import Grid
     from scotoma.trace.reading import Flow, Reading
 
@@ -51,11 +53,10 @@ def joins(facts: Facts) -> list[Join]:
     for name, flow in facts.geometry.flows.items():
         if flow.operator is None or len(flow.readings) < 2 or not flow.local:
             continue
-        out = [axis_of(flow.layout, label) for label in range(facts.geometry.rank)]
         operands = [
             r.tensor
             for r in flow.readings
-            if facts.geometry.flows[r.tensor].local and _in_place(r, flow, out)
+            if facts.geometry.flows[r.tensor].local and _in_place(facts.geometry, r, flow)
         ]
         operands = list(dict.fromkeys(operands))
         if len(operands) > 1 and flow.operator not in found:
@@ -63,11 +64,11 @@ def joins(facts: Facts) -> list[Join]:
     return list(found.values())
 
 
-def _in_place(reading: Reading, flow: Flow, out: list[int | None]) -> bool:
+def _in_place(geometry: Geometry, reading: Reading, flow: Flow) -> bool:
     """Tell whether a reading takes every image axis at the place of the output's."""
-    if reading.whole or reading.axes is None or None in out:
+    own, out = geometry.axes_of(reading.layout), geometry.axes_of(flow.layout)
+    if reading.whole or reading.axes is None:
         return False
-    own = [axis_of(reading.layout, label) for label in range(len(out))]
     for before, after in zip(own, out, strict=True):
         if before is None or after is None:
             return False
@@ -93,13 +94,16 @@ def places(facts: Facts, tensor: str) -> tuple[Place, ...] | None:
     )
     if grids is None:
         return None
-    found = []
-    for grid in grids:
-        centre = grid.field.centre if grid.field is not None else None
-        if grid.field is None or centre is None or grid.note:
-            return None
-        found.append(Place(centre, grid.field.effective_stride))
-    return tuple(found)
+    found = [_place(g.field) if g.field is not None and not g.note else None for g in grids]
+    known = tuple(place for place in found if place is not None)
+    return known if len(known) == len(found) else None
+
+
+@lru_cache(maxsize=1024)
+def _place(field: Field) -> Place | None:
+    """Return where the cells of a field lie; height and width mostly have equal ones."""
+    centre = field.centre
+    return Place(centre, field.effective_stride) if centre is not None else None
 
 
 def _fields(facts: Facts, tensor: str) -> tuple[Field | None, ...] | None:
@@ -112,8 +116,8 @@ class Gap:
     """How far apart the maps of a join lie along the axis where it is most."""
 
     join: Join
-    label: int
-    """Axis of the image, 0 for H."""
+    labels: tuple[int, ...]
+    """Axes of the image on which it is so, 0 for H."""
     cells: Fraction
     """In cells of the merged map, at its middle."""
     border: Fraction
@@ -139,11 +143,12 @@ def gaps(facts: Facts, ignored: Container[int] = ()) -> list[Gap]:
     """
     explained: dict[tuple[str, int], Explained] | None = None
     found = []
-    for join in joins(facts):
-        if facts.geometry is None or len({_fields(facts, name) for name in join.operands}) < 2:
+    for join in facts.once(joins):
+        fields = [_fields(facts, name) for name in join.operands]
+        if facts.geometry is None or all(field == fields[0] for field in fields[1:]):
             continue
         known = {name: place for name in join.operands if (place := places(facts, name))}
-        if len(set(known.values())) < 2:
+        if all(place == other for place, other in pairwise(known.values())):
             continue
         if explained is None:
             explained = _strided(facts)
@@ -157,7 +162,8 @@ def gaps(facts: Facts, ignored: Container[int] = ()) -> list[Gap]:
         if axes:
             worst = max(axes, key=lambda gap: (gap.unexplained, gap.cells, gap.border))
             if worst.border or len(worst.strides) > 1:
-                found.append(worst)
+                alike = (g.labels[0] for g in axes if replace(g, labels=worst.labels) == worst)
+                found.append(replace(worst, labels=tuple(alike)))
     return found
 
 
@@ -181,7 +187,7 @@ def _gap(
     ]
     return Gap(
         join,
-        label,
+        (label,),
         (max(middle) - min(middle)) / stride,
         max((max(p) - min(p)) / stride for p in [*at_ends, middle]),
         stride,

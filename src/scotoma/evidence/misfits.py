@@ -51,9 +51,11 @@ def misfits(facts: Facts) -> list[Misfit]:
     """
     if facts.geometry is None or not any(map(_may_upsample, facts.operators)):
         return []
+    if not _goes_up(facts):
+        return []
     resized = {(r.operator, r.label): r for r in resized_axes(facts)}
     found: dict[tuple[Operator, int], Misfit] = {}
-    for join in joins(facts):
+    for join in facts.once(joins):
         if is_gate(facts, join):
             continue
         for label in range(facts.geometry.rank):
@@ -71,6 +73,25 @@ def misfits(facts: Facts) -> list[Misfit]:
 
 def _may_upsample(operator: Operator) -> bool:
     return operator.op_type in {*_RESIZES, "ConvTranspose"}
+
+
+def _goes_up(facts: Facts) -> bool:
+    """Tell whether anything makes a map finer along some axis of the image."""
+    flows = facts.geometry.flows if facts.geometry is not None else {}
+    ranks = range(facts.geometry.rank if facts.geometry is not None else 0)
+    for name, flow in flows.items():
+        operator = flow.operator
+        windows = facts.windows(operator) if operator is not None else None
+        if operator is None or not (operator.op_type in _RESIZES or windows):
+            continue
+        if windows and all(w.size_out <= w.size_in for w in windows):
+            continue
+        source = next((r.tensor for r in flow.readings if not r.whole), None)
+        for label in ranks if source is not None else ():
+            before, after = _cells(facts, source or "", label), _cells(facts, name, label)
+            if before is not None and after is not None and after > before:
+                return True
+    return False
 
 
 def _stretched(

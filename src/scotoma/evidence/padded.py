@@ -20,9 +20,8 @@ def unpadded(facts: Facts) -> list[Operator]:
     A window over the whole map is a dense layer, and a Pad in front is padding.
     """
     found = []
-    for operator in facts.operators:
-        windows = facts.windows(operator)
-        if not windows or not facts.is_local(operator):
+    for operator, windows in facts.windowed:
+        if not any(map(overlaps_unpadded, windows)) or not facts.is_local(operator):
             continue
         if all(window.size_out == 1 for window in windows):
             continue
@@ -30,6 +29,26 @@ def unpadded(facts: Facts) -> list[Operator]:
         if any(overlaps_unpadded(w, f) for w, f in zip(windows, in_front, strict=True)):
             found.append(operator)
     return found
+
+
+def bypass(facts: Facts) -> Operator | None:
+    """Return an operator that reads single pixels of the image somewhere unknown, if there is one.
+
+    A sampler whose places are data (GridSample), or an operator that is not known: whatever windows
+    do elsewhere, it may bring any pixel to the output.
+    """
+    unknown = {item.node for item in facts.unanalysed}
+    for operator in facts.operators:
+        if operator.name in unknown and any(_is_pixels(facts, name) for name in operator.inputs):
+            return operator
+    return None
+
+
+def _is_pixels(facts: Facts, tensor: str) -> bool:
+    """Tell whether each cell of a tensor depends on a single pixel of the image."""
+    flow = facts.flow(tensor)
+    field = facts.receptive_field(tensor) if flow is not None and flow.local else None
+    return field is not None and set(field) == {1}
 
 
 def overlaps_unpadded(window: Window, in_front: int = 0) -> bool:

@@ -1,13 +1,14 @@
-"""Heads that are blind to position, and how far the mark of the border travels to them.
+"""Heads that are blind to position, and how far the zeros beyond the border reach to them.
 
 A head is blind to position if it sums, averages or takes the maximum of the whole map: what it
-tells then of a place is what padding has written into the map. A cell is marked if some path
+tells then of a place is what padding has written into the map. A cell is reached if some path
 behind it reads a padded zero. A window goes beyond the border along one axis at a time, so that a
-cell is marked if its row is or its column is: one mask per axis and map is exact.
+cell is reached if its row is or its column is: one mask per axis and map is exact.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
@@ -16,15 +17,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scotoma.sweep.support import behind
+from scotoma.sweep.sweep import arrows
 from scotoma.trace.index_map import Taps, TapsMap, WindowMap
 from scotoma.trace.layout import tracked_sizes, whole_grid
-from scotoma.trace.reading import Mapped, Reading, used_readings
+from scotoma.trace.reading import Mapped, Reading
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from scotoma.facts import Facts
     from scotoma.loader.model import Operator
+    from scotoma.sweep.pull import Steps
     from scotoma.trace.geometry import Geometry
 
     Mask = NDArray[np.bool_]
@@ -38,7 +41,7 @@ _ORDER_FREE = frozenset(
 )  # fmt: skip
 """Operators between the last feature map and its summary that treat all places alike."""
 MAX_TAPS = 4096
-"""A dilated kernel with more taps is taken to mark everything behind it."""
+"""A dilated kernel with more taps is taken to reach everything behind it."""
 LOWEST = -1e4
 """A Pad with less than this stands for minus infinity in front of a max pool."""
 
@@ -56,21 +59,16 @@ def blind_heads(facts: Facts) -> tuple[Head, ...]:
     geometry = facts.geometry
     if geometry is None or not facts.heads:
         return ()
-    flows = geometry.flows
-    needed = set(geometry.outputs())
-    for name in reversed(tuple(flows)):
-        if name in needed:
-            needed.update(reading.tensor for reading in flows[name].readings)
     found = []
     for tensor in facts.heads:
-        summaries = _summaries(facts, tensor, needed)
+        summaries = _summaries(facts, tensor, geometry.needed)
         if not summaries:
             return ()
         found.append(Head(tensor, summaries))
     return tuple(found)
 
 
-def _summaries(facts: Facts, tensor: str, needed: set[str]) -> tuple[Operator, ...]:
+def _summaries(facts: Facts, tensor: str, needed: frozenset[str]) -> tuple[Operator, ...]:
     """Return the operators that sum a map up; empty where something reads it place by place."""
     outputs = facts.geometry.outputs() if facts.geometry is not None else ()
     waiting, found = [tensor], []
@@ -106,58 +104,89 @@ def _is_summary(facts: Facts, operator: Operator) -> bool:
     )
 
 
-def marked_share(facts: Facts, tensor: str) -> Fraction | None:
+def reached_share(facts: Facts, tensor: str) -> Fraction | None:
     """Return the share of a map's cells that some padded zero reaches, None if unknown."""
     geometry = facts.geometry
-    masks = _marks(facts, geometry, tensor) if geometry is not None else None
+    masks = _reached_cells(facts, geometry, tensor) if geometry is not None else None
     if masks is None:
         return None
     free = prod(int((~mask).sum()) for mask in masks)
     return 1 - Fraction(free, prod(map(len, masks)))
 
 
-def _marks(facts: Facts, geometry: Geometry, tensor: str) -> list[Mask] | None:
-    """Return which cells are marked along every axis of the image."""
+def _reached_cells(facts: Facts, geometry: Geometry, tensor: str) -> list[Mask] | None:
+    """Return which cells padded zeros reach along every axis of the image."""
     masks: dict[str, list[Mask] | None] = {}
+    known: _Pushed = {}
+    way = arrows(geometry, local=True)
     for name, flow in reversed(behind(geometry, [tensor]).items()):
-        used = used_readings(flow, geometry.flows, local=True)
-        if len(used) == 1 and used[0].layout is flow.layout:
-            masks[name] = masks.get(used[0].tensor)
+        used = way[name][0]
+        if len(used) == 1 and used[0][1] == ():
+            masks[name] = masks.get(used[0][0].tensor)
             continue
         grids = geometry.local_grids(name)
         if grids is None:
             masks[name] = None
             continue
-        found: list[Mask] | None = [np.zeros(grid.size, bool) for grid in grids]
-        for reading in used:
-            before = masks.get(reading.tensor)
-            if before is None or found is None:
-                found = None
-                break
-            for label, grid in enumerate(grids):
-                after = _step(facts, flow.operator, reading, label, before[label])
-                fitted = _fitted(after, grid.size)
-                if fitted is None:
-                    found = None
-                    break
-                found[label] |= fitted
-        masks[name] = found
+        found = [
+            _joined(facts, flow.operator, used, masks, (label, grid.size), known)
+            for label, grid in enumerate(grids)
+        ]
+        complete = [mask for mask in found if mask is not None]
+        masks[name] = complete if len(complete) == len(found) else None
     return masks.get(tensor)
 
 
+def _joined(
+    facts: Facts,
+    operator: Operator | None,
+    used: list[tuple[Reading, Steps | None]],
+    masks: Mapping[str, list[Mask] | None],
+    axis: tuple[int, int],
+    known: _Pushed,
+) -> Mask | None:
+    """Return the cells reached along one axis (its label and its size) of a tensor."""
+    label, size = axis
+    found: Mask | None = None
+    for reading, _ in used:
+        before = masks.get(reading.tensor)
+        if before is None:
+            return None
+        fitted = _fitted(_step(facts, operator, reading, (label, before[label]), known), size)
+        if fitted is None:
+            return None
+        found = fitted if found is None else found | fitted
+    return np.zeros(size, bool) if found is None else found
+
+
+_Pushed = dict[tuple[WindowMap, bool, bytes], "Mask"]
+"""What `pushed` answered: the layers of a network repeat."""
+
+
 def _step(
-    facts: Facts, operator: Operator | None, reading: Reading, label: int, mask: Mask
+    facts: Facts,
+    operator: Operator | None,
+    reading: Reading,
+    before: tuple[int, Mask],
+    known: _Pushed,
 ) -> Mask:
-    """Return the marks along one axis behind one arrow."""
+    """Return the cells reached along one axis (its label and the cells before) behind one arrow."""
+    label, mask = before
     for axis, read in zip(reading.layout, reading.axes or (), strict=False):
+        if not isinstance(read, Mapped):
+            continue
         grid = whole_grid(axis)
-        if grid is None or grid.label != label or not isinstance(read, Mapped):
+        if grid is None or grid.label != label:
             continue
         if isinstance(read.map, TapsMap):
             after = np.zeros(read.map.size_out, bool)
             after[read.map.outputs[mask[read.map.inputs]]] = True
             return after
-        return pushed(read.map, mask, padded=_pads_with_zeros(facts, operator))
+        padded = _pads_with_zeros(facts, operator)
+        key = read.map, padded, mask.tobytes()
+        if key not in known:
+            known[key] = pushed(read.map, mask, padded=padded)
+        return known[key]
     return mask
 
 
@@ -176,7 +205,7 @@ def _pads_with_zeros(facts: Facts, operator: Operator | None) -> bool:
 
 
 def pushed(window: WindowMap, mask: Mask, *, padded: bool) -> Mask:
-    """Return which outputs of a window read a marked cell or, if `padded`, a padded one.
+    """Return which outputs of a window read a reached cell or, if `padded`, a padded one.
 
     Examples
     --------
@@ -212,7 +241,7 @@ def pushed(window: WindowMap, mask: Mask, *, padded: bool) -> Mask:
 
 
 def _fitted(mask: Mask, size: int) -> Mask | None:
-    """Return the marks of an axis that was regrouped to another size, None if it cannot be told."""
+    """Return the reached cells of an axis that was regrouped to another size, None if unknown."""
     if len(mask) == size:
         return mask
     if len(mask) and size % len(mask) == 0:

@@ -91,5 +91,5 @@ def shows(facts: Facts, operator: Operator) -> bool:
     return any(
         any(name in behind for name in join.operands)
         and any(name not in behind for name in join.operands)
-        for join in joins(facts)
+        for join in facts.once(joins)
     )

@@ -158,12 +158,17 @@ class Scope:
             return None
 
 
+def main_scope(facts: Facts) -> Scope:
+    """Return the scope of the main graph; ask for it by `Facts.once`, since many need it."""
+    return Scope(facts, facts.model.main, facts.operators)
+
+
 def scopes(facts: Facts) -> Iterator[Scope]:
     """Yield the main graph and the bodies of all operators that an output depends on.
 
     A branch that a constant condition takes belongs to the main graph, and the other never runs.
     """
-    stack = [Scope(facts, facts.model.main, facts.operators)]
+    stack = [facts.once(main_scope)]
     while stack:
         scope = stack.pop()
         yield scope

@@ -43,6 +43,16 @@ class Strided:
         """Whether it reads more padding on one side than on the other, or leaves cells over."""
         return self.begin != self.read_at_end
 
+    @property
+    def reads_unevenly(self) -> bool:
+        """Whether it reads more padding on one side than on the other."""
+        return self.begin + self.end > 0 and self.uneven
+
+    @property
+    def leaves_over(self) -> bool:
+        """Whether it leaves real cells over at the end."""
+        return self.read_at_end < 0
+
     def read_at(self, sizes: Sizes) -> Sizes:
         """Return the padding that is read at the end for other sizes of the input."""
         stride = self.window.stride
@@ -56,15 +66,33 @@ class Strided:
 
     def uneven_at(self, inputs: Sizes) -> Mask:
         """Return whether the layer is uneven at other sizes of the tensor it reads."""
-        stride, extent = self.window.stride, self.window.extent
-        uneven: Mask
-        if self.window.auto_pad.startswith("SAME"):
-            total = np.maximum((-(-inputs // stride) - 1) * stride + extent - inputs, 0)
-            left = (inputs + total - extent) % stride
-            uneven = (total % 2 > 0) | (left > 0)
-        else:
-            uneven = self.read_at(inputs - self._pad_in_front) != self.begin
+        begin, end = self._ends_at(inputs)
+        uneven: Mask = begin != end
         return uneven
+
+    def reads_unevenly_at(self, inputs: Sizes) -> Mask:
+        """Return `reads_unevenly` for other sizes of the tensor it reads."""
+        begin, end = self._ends_at(inputs)
+        padded = (begin > 0) | (end > 0) if self._same else np.array(self.begin + self.end > 0)
+        uneven: Mask = padded & (begin != end)
+        return uneven
+
+    def leaves_over_at(self, inputs: Sizes) -> Mask:
+        """Return `leaves_over` for other sizes of the tensor it reads."""
+        over: Mask = self._ends_at(inputs)[1] < 0
+        return over
+
+    def _ends_at(self, inputs: Sizes) -> tuple[Sizes, Sizes]:
+        """Return the padding that is read before the first cell and after the last.
+
+        Of SAME padding only which side has more counts: the odd cell is put to the end.
+        """
+        if not self._same:
+            end = self.read_at(inputs - self._pad_in_front)
+            return np.full_like(end, self.begin), end
+        stride, extent = self.window.stride, self.window.extent
+        total = np.maximum((-(-inputs // stride) - 1) * stride + extent - inputs, 0)
+        return total // 2, total - total // 2 - (inputs + total - extent) % stride
 
     def fits_at(self, inputs: Sizes) -> Mask:
         """Return whether at least one window fits into other sizes of the tensor it reads."""
@@ -72,7 +100,11 @@ class Strided:
         # The one window of ceil mode may hang over by less than a stride.
         least = 1 - self.window.stride if self.window.ceil_mode else 0
         fits: Mask = inputs > 0
-        return fits if self.window.auto_pad.startswith("SAME") else fits & (room >= least)
+        return fits if self._same else fits & (room >= least)
+
+    @property
+    def _same(self) -> bool:
+        return self.window.auto_pad.startswith("SAME")
 
     @property
     def _pad_in_front(self) -> int:
@@ -83,9 +115,10 @@ def strided_layers(facts: Facts) -> list[Strided]:
     """Return the strided windows on the image's local path, per axis of the image."""
     rank = facts.geometry.rank if facts.geometry is not None else 0
     found = []
-    for operator in facts.operators:
-        windows = facts.windows(operator)
-        if not windows or not facts.is_local(operator) or len(windows) != rank:
+    for operator, windows in facts.windowed:
+        if all(w.stride == 1 for w in windows) or len(windows) != rank:
+            continue
+        if not facts.is_local(operator):
             continue
         for label, window in enumerate(windows):
             if window.stride > 1 and not window.transposed:

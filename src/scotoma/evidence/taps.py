@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from scotoma.resolve.window import Window
 
     Mask = NDArray[np.bool_]
+    Sizes = NDArray[np.int64]
 
 MAX_TAPS = 1 << 20
 """A kernel that claims more taps than this is passed over."""
@@ -49,7 +50,7 @@ class Kernel:
     @property
     def dead_taps(self) -> int:
         """Taps that only ever meet padding."""
-        return int(self.alive.size - self.alive.sum())
+        return self.alive.size - int(np.count_nonzero(self.alive))
 
     @property
     def dead_weights(self) -> int:
@@ -73,16 +74,18 @@ def kernels(facts: Facts) -> list[Kernel]:
     A kernel counts as alive where it is not known what it slides over.
     """
     found: dict[str, Kernel] = {}
+    known_taps: _Live = {}
     for operator in facts.operators:
+        if operator.op_type not in CONVOLUTIONS:
+            continue
         slot = 3 if operator.op_type == "QLinearConv" else 1
         name = operator.inputs[slot] if slot < len(operator.inputs) else ""
-        shape = facts.shape(name)
-        if operator.op_type not in CONVOLUTIONS or name not in facts.resolution.constants:
+        if name not in facts.resolution.constants:
             continue
-        windows = facts.windows(operator) or ()
+        shape, windows = facts.shape(name), facts.windows(operator) or ()
         if not shape or prod(w.kernel for w in windows) > MAX_TAPS:
             continue
-        alive, root = _live(facts, operator, windows), _root(facts, name)
+        alive, root = _live(facts, operator, windows, known_taps), _root(facts, name)
         known = found.get(root)
         if known is None:
             found[root] = Kernel((operator,), windows, alive, prod(shape))
@@ -106,14 +109,23 @@ def _root(facts: Facts, name: str) -> str:
     return name
 
 
-def _live(facts: Facts, operator: Operator, windows: tuple[Window, ...]) -> Mask:
-    """Return which taps of a convolution meet a cell."""
+_Live = dict[tuple[tuple["Window", int, int], ...], "Mask"]
+"""Live taps by windows and real cells: the layers of a network repeat."""
+
+
+def _live(facts: Facts, operator: Operator, windows: tuple[Window, ...], known: _Live) -> Mask:
+    """Return which taps of a convolution meet a cell, and add them to `known`."""
     last = operator.attributes.get("channels_last") == 1 or operator.op_type == "NhwcFusedConv"
-    alive = np.ones((), bool)
-    for axis, window in enumerate(windows):
-        first, end = _cells(facts, operator.inputs[0], (1 if last else 2) + axis, window.size_in)
-        alive = np.asarray(alive[..., None] & live_taps(window, first, end))
-    return alive
+    tensor, first = operator.inputs[0], 1 if last else 2
+    axes = tuple(
+        (w, *real_cells(facts, tensor, first + i, w.size_in)) for i, w in enumerate(windows)
+    )
+    if axes not in known:
+        alive = np.ones((), bool)
+        for axis in axes:
+            alive = np.asarray(alive[..., None] & live_taps(*axis))
+        known[axes] = alive
+    return known[axes]
 
 
 def live_taps(window: Window, first: int = 0, end: int | None = None) -> Mask:
@@ -132,20 +144,37 @@ def live_taps(window: Window, first: int = 0, end: int | None = None) -> Mask:
     >>> live_taps(Window(3, 1, 1, 1, 1, 2, 2)).tolist()
     [True, True, True]
     """
-    reach = np.arange(window.kernel, dtype=np.int64) * window.dilation - window.pad_begin
+    cells = window.size_in if end is None else end
+    at = (np.array([number]) for number in (window.pad_begin, window.size_out, first, cells))
+    return np.asarray(live_taps_at(window, *at)[0])
+
+
+def live_taps_at(
+    window: Window, pad_begin: Sizes, size_out: Sizes, first: Sizes, end: Sizes
+) -> Mask:
+    """Return `live_taps` for several sizes at once, shape (sizes, kernel).
+
+    Parameters
+    ----------
+    window
+        Only its kernel, stride and dilation count.
+    pad_begin, size_out, first, end
+        One number per size, shape (sizes,).
+    """
+    steps = np.arange(window.kernel, dtype=np.int64) * window.dilation
+    reach = steps - np.expand_dims(pad_begin, 1)
+    outputs, begin, last = (np.expand_dims(a, 1) for a in (size_out, first, end - 1))
     if window.transposed:
         # Input i writes output i * stride + reach.
-        lowest = np.maximum(-(reach // window.stride), first)
-        highest = (window.size_out - 1 - reach) // window.stride
-        return np.asarray(
-            lowest <= np.minimum(highest, (window.size_in if end is None else end) - 1)
-        )
-    lowest = np.maximum(-((reach - first) // window.stride), 0)
-    highest = ((window.size_in if end is None else end) - 1 - reach) // window.stride
-    return np.asarray(lowest <= np.minimum(highest, window.size_out - 1))
+        lowest = np.maximum(-(reach // window.stride), begin)
+        highest = (outputs - 1 - reach) // window.stride
+        return np.asarray(lowest <= np.minimum(highest, last))
+    lowest = np.maximum(-((reach - begin) // window.stride), 0)
+    highest = (last - reach) // window.stride
+    return np.asarray(lowest <= np.minimum(highest, outputs - 1))
 
 
-def _cells(facts: Facts, tensor: str, axis: int, size: int) -> tuple[int, int]:
+def real_cells(facts: Facts, tensor: str, axis: int, size: int) -> tuple[int, int]:
     """Return the range of a layer's input cells that are not the padding of a Pad in front."""
     maker, flow = facts.producers.get(tensor), facts.flow(tensor)
     if maker is None or maker.op_type != "Pad" or flow is None or not flow.readings:

@@ -19,7 +19,7 @@ import numpy as np
 from scotoma.errors import WeightsUnavailableError
 from scotoma.evidence.flat import contracted, flat_features, follow_flat, groups_of
 from scotoma.evidence.pointwise import CONVOLUTIONS, SATURATING, STORED, UNARY, pointwise
-from scotoma.evidence.scopes import Scope
+from scotoma.evidence.scopes import Scope, main_scope
 from scotoma.evidence.weights import dequantised, weights_of
 from scotoma.trace.layout import Axis, Grid, Layout, of_grid, regroup
 
@@ -85,10 +85,12 @@ class Unevenness:
 
 def upsamplings(facts: Facts) -> Iterator[Upsampling]:
     """Yield the learned upsamplings by more than 1 that an output and the inputs depend on."""
-    scope = Scope(facts, facts.model.main, facts.operators)
-    for operator in facts.operators:
-        windows = facts.windows(operator)
-        if not windows or operator.domain not in DOMAINS or operator not in scope.heard:
+    scope = facts.once(main_scope)
+    moved = _moved_tensors(facts)
+    for operator, windows in facts.windowed:
+        if operator.op_type != "ConvTranspose" and operator.outputs[0] not in moved:
+            continue
+        if operator.domain not in DOMAINS or operator not in scope.heard:
             continue
         if not scope.varies(operator.inputs[0]):
             continue
@@ -99,6 +101,18 @@ def upsamplings(facts: Facts) -> Iterator[Upsampling]:
                 yield Upsampling(operator, operator, strides, kernel)
         elif operator.op_type in CONVOLUTIONS:
             yield from _shuffled(facts, scope, operator, windows)
+
+
+def _moved_tensors(facts: Facts) -> set[str]:
+    """Return the tensors whose cells are moved as in a pixel shuffle, behind activations or not."""
+    found: set[str] = set()
+    for operator in reversed(facts.operators):
+        if operator.op_type in _SHUFFLES or (
+            (operator.op_type in UNARY or operator.op_type in STORED)
+            and not found.isdisjoint(operator.outputs)
+        ):
+            found.update(operator.inputs[:1])
+    return found
 
 
 def _shuffled(

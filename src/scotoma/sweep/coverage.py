@@ -79,11 +79,19 @@ def dead_pixels(geometry: Geometry, tensors: Sequence[str], *, local: bool = Fal
     return Dead(~reached.values.astype(bool))
 
 
-def coverage(geometry: Geometry, tensors: Sequence[str], *, local: bool = False) -> Coverage:
-    """Return dead pixels and the random walk from the tensors."""
+def coverage(
+    geometry: Geometry, tensors: Sequence[str], *, local: bool = False, dead: Dead | None = None
+) -> Coverage:
+    """Return dead pixels and the random walk from the tensors.
+
+    Parameters
+    ----------
+    dead
+        The dead pixels, where they are known already.
+    """
     walk = sweep(geometry, tensors, Semiring.WALK, local=local)
     return Coverage(
-        dead_pixels(geometry, tensors, local=local),
+        dead_pixels(geometry, tensors, local=local) if dead is None else dead,
         walk.values.astype(np.float64),
         dict(walk.absorbed),
     )

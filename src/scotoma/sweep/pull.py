@@ -6,15 +6,24 @@ reachability (boolean), path counts, and the random walk.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from enum import Enum
+from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scotoma.trace.index_map import IndexMap, Taps, WindowMap
-from scotoma.trace.layout import Axis, Layout, cells_per_place, refine, tracked_sizes
-from scotoma.trace.reading import Faded, Mapped, Reading, Same
+from scotoma.trace.layout import (
+    Axis,
+    Layout,
+    cells_per_place,
+    is_tracked,
+    refine,
+    tracked_sizes,
+)
+from scotoma.trace.reading import AxisRead, Faded, Mapped, Mixed, Reading, Same
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,6 +33,10 @@ if TYPE_CHECKING:
 
 LONG_KERNEL = 24
 """From this many taps on, a dense window is summed by differences instead of tap by tap."""
+
+
+KEPT = 128
+"""Networks repeat their layers: what depends on a window alone is kept for so many windows."""
 
 
 class Semiring(Enum):
@@ -82,6 +95,62 @@ def _passes(reading: Reading, out: Layout) -> bool:
         isinstance(read, Same) and read.out == i and (layout[i] is out[i] or layout[i] == out[i])
         for i, read in enumerate(axes)
     )
+
+
+Steps = tuple[tuple[int, IndexMap], ...]
+"""Axes of an output's array, each with the map through which it is read."""
+
+
+def steps_of(reading: Reading, out: Layout) -> Steps | None:
+    """Return what a pull comes down to where every followed axis is one digit, in one order.
+
+    Empty where every output reads just the cell at its own place; None where digits are split,
+    summed or spread, and `pull` is needed.
+    """
+    if reading.axes is None:
+        return None
+    followed = [i for i, axis in enumerate(out) if is_tracked(axis)]
+    if any(len(out[i]) > 1 for i in followed):
+        return None
+    if reading.layout is out and reading.axes == _in_place(len(out)):
+        return ()
+    steps: list[tuple[int, IndexMap]] = []
+    met: list[int] = []
+    for axis, read in zip(reading.layout, reading.axes, strict=True):
+        mapped = read.map if isinstance(read, Mapped) else None
+        if len(axis) == 1 and axis[0].grid is not None:
+            if not isinstance(read, Same | Mapped) or read.out not in followed:
+                return None
+            if mapped is None and axis[0].size != out[read.out][0].size:
+                return None
+            if mapped is not None and not _is_identity(mapped):
+                steps.append((len(met), mapped))
+            met.append(read.out)
+        elif is_tracked(axis) or not _is_unfollowed(read, followed):
+            return None
+    return tuple(steps) if met == followed else None
+
+
+def _is_unfollowed(read: AxisRead, followed: list[int]) -> bool:
+    """Tell whether an axis that is not followed has no part in what is."""
+    return isinstance(read, Mixed) or (isinstance(read, Same) and read.out not in followed)
+
+
+@lru_cache(maxsize=KEPT)
+def _in_place(rank: int) -> tuple[Same, ...]:
+    """Return how every axis is read by an operator that works place by place."""
+    return tuple(map(Same, range(rank)))
+
+
+def _is_identity(index_map: IndexMap) -> bool:
+    return isinstance(index_map, WindowMap) and index_map.identity and not index_map.transposed
+
+
+def pull_steps(steps: Steps, array: Array, semiring: Semiring) -> Array:
+    """Return the contribution of an output's array, as `pull` does."""
+    for position, index_map in steps:
+        array = _pull_map(array, position, index_map, semiring)
+    return array
 
 
 def _tracked_size(axis: Axis) -> int:
@@ -170,6 +239,11 @@ def _weights(index_map: IndexMap) -> NDArray[np.float64]:
     return _shares(index_map.real_taps())
 
 
+@lru_cache(maxsize=KEPT)
+def _window_weights(window: WindowMap) -> NDArray[np.float64]:
+    return _weights(window)
+
+
 def _shares(choices: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the probability of each of so many choices."""
     return 1.0 / np.maximum(choices, 1)
@@ -177,9 +251,13 @@ def _shares(choices: NDArray[np.int64]) -> NDArray[np.float64]:
 
 def _pull_map(grid: Array, position: int, index_map: IndexMap, semiring: Semiring) -> Array:
     """Apply the transpose of an index map along one axis."""
+    if semiring is Semiring.REACH and isinstance(index_map, WindowMap) and grid.all():
+        return _pull_full(grid, position, index_map)
     if semiring is Semiring.WALK:
         if isinstance(index_map, WindowMap) and index_map.kernel == 1:
             weights = None
+        elif isinstance(index_map, WindowMap):
+            weights = _window_weights(index_map)
         else:
             weights = _weights(index_map)
         if weights is not None:
@@ -198,36 +276,64 @@ def _pull_map(grid: Array, position: int, index_map: IndexMap, semiring: Semirin
     return pulled.swapaxes(0, position)
 
 
+def _pull_full(grid: Array, position: int, window: WindowMap) -> Array:
+    """Return which cells a window reads along one axis, where all outputs count."""
+    read = _read_cells(window)
+    if window.size_in == grid.shape[position] and read.all():
+        return grid
+    shape = [1] * grid.ndim
+    shape[position] = -1
+    sizes = (*grid.shape[:position], window.size_in, *grid.shape[position + 1 :])
+    return np.broadcast_to(read.reshape(shape), sizes)
+
+
+@lru_cache(maxsize=KEPT)
+def _read_cells(window: WindowMap) -> NDArray[np.bool_]:
+    """Return which cells some output of a window reads, shape (size_in,)."""
+    outputs = np.ones(window.size_out, bool)
+    return (_pull_transposed if window.transposed else _pull_window)(outputs, window)
+
+
 def _pull_window(moved: Array, w: WindowMap) -> Array:
     """Scatter every output onto the cells that its taps read, axis 0."""
     if w.kernel > LONG_KERNEL and w.dilation == 1:
         return _pull_long(moved, w)
     result = np.zeros((w.size_in, *moved.shape[1:]), moved.dtype)
-    for t in range(w.kernel):
-        start = t * w.dilation - w.pad_begin
-        first = max(0, -(start // w.stride)) if start < 0 else 0
-        until = min(w.size_out, (w.size_in - 1 - start) // w.stride + 1)
-        if first < until:
-            cells = slice(start + first * w.stride, start + (until - 1) * w.stride + 1, w.stride)
-            _add(result, cells, moved[first:until])
-        elif start >= w.size_in:
-            break
+    for cells, outputs in _taps(w):
+        _add(result, cells, moved[outputs])
     return result
 
 
 def _pull_transposed(moved: Array, w: WindowMap) -> Array:
     """Gather, for every input of a transposed window, the outputs that it writes, axis 0."""
     result = np.zeros((w.size_in, *moved.shape[1:]), moved.dtype)
+    for cells, inputs in _taps(w):
+        _add(result, inputs, moved[cells])
+    return result
+
+
+def _taps(w: WindowMap) -> Iterable[tuple[slice, slice]]:
+    """Return, for every tap, the cells that it meets and the positions that it meets them from."""
+    return _few_taps(w) if w.kernel <= LONG_KERNEL else _each_tap(w)
+
+
+@lru_cache(maxsize=KEPT)
+def _few_taps(w: WindowMap) -> tuple[tuple[slice, slice], ...]:
+    return tuple(_each_tap(w))
+
+
+def _each_tap(w: WindowMap) -> Iterator[tuple[slice, slice]]:
+    """Yield `_taps`: cells of the input from outputs; transposed, of the output from inputs."""
+    sizes = (w.size_out, w.size_in) if w.transposed else (w.size_in, w.size_out)
     for t in range(w.kernel):
         start = t * w.dilation - w.pad_begin
         first = max(0, -(start // w.stride)) if start < 0 else 0
-        until = min(w.size_in, (w.size_out - 1 - start) // w.stride + 1)
+        until = min(sizes[1], (sizes[0] - 1 - start) // w.stride + 1)
         if first < until:
-            cells = slice(start + first * w.stride, start + (until - 1) * w.stride + 1, w.stride)
-            _add(result, slice(first, until), moved[cells])
-        elif start >= w.size_out:
+            end = start + (until - 1) * w.stride + 1
+            yield slice(start + first * w.stride, end, w.stride), slice(first, until)
+        elif start >= sizes[0]:
             break
-    return result
 
 
 def _pull_long(moved: Array, w: WindowMap) -> Array:

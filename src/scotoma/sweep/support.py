@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scotoma.sweep.pull import Semiring
-from scotoma.sweep.sweep import run
+from scotoma.sweep.sweep import arrows, run
 from scotoma.trace.layout import tracked_sizes
-from scotoma.trace.reading import Flow, used_readings
+from scotoma.trace.reading import Flow
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -106,10 +106,14 @@ def axes_of_array(flow: Flow) -> list[int]:
 
 def behind(geometry: Geometry, tensors: Sequence[str]) -> dict[str, Flow]:
     """Return the flows on the local paths from the image to some tensors, the last ones first."""
-    needed = set(tensors)
+    wanted = tuple(tensors)
+    if (kept := geometry.kept.get(("behind",))) is not None and kept[0] == wanted:
+        return dict(kept[1])
+    needed, known = set(wanted), arrows(geometry, local=True)
     found: dict[str, Flow] = {}
     for name in reversed(tuple(geometry.flows)):
         if name in needed:
-            flow = found[name] = geometry.flows[name]
-            needed.update(r.tensor for r in used_readings(flow, geometry.flows, local=True))
-    return found
+            found[name] = geometry.flows[name]
+            needed.update([reading.tensor for reading, _ in known[name][0]])
+    geometry.kept["behind",] = wanted, found
+    return dict(found)

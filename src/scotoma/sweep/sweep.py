@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scotoma.sweep.pull import Semiring, pull
+from scotoma.sweep.pull import Semiring, pull, pull_steps, steps_of
 from scotoma.trace.layout import cells_per_place, tracked_sizes
-from scotoma.trace.reading import Flow, used_readings
+from scotoma.trace.reading import Flow, Reading, used_readings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from scotoma.sweep.pull import Array
+    from scotoma.sweep.pull import Array, Steps
     from scotoma.trace.geometry import Geometry
+    from scotoma.trace.layout import Layout
 
 LARGE = 2.0**512
 """A path count above this is scaled down, with the exponent kept beside it."""
@@ -85,6 +86,7 @@ def run(
         _accumulate(arrays, exponents, name, start, 0)
     absorbed: dict[str, float] = {}
     end = geometry.input.name
+    known = arrows(geometry, local=local)
     for name in reversed(tuple(flows)):
         if name not in arrays:
             continue
@@ -92,20 +94,18 @@ def run(
             visit(name, arrays[name])
         if name == end:
             continue
+        readings, total = known[name]
         flow, array, exponent = flows[name], arrays.pop(name), exponents.pop(name)
         if semiring is Semiring.COUNT:
             array, exponent = _scaled(array, exponent)
-        readings = used_readings(flow, flows, local=local)
-        total = sum(r.share for r in readings if r.share is not None)
+        if len(readings) == 1 and readings[0][1] == ():
+            _accumulate(arrays, exponents, readings[0][0].tensor, array, exponent)
+            continue
         arrived = 0.0
-        for reading in readings:
-            given = array
-            if semiring is Semiring.WALK and reading.share is not None and reading.share != total:
-                given = array * (reading.share / total)
-            piece = pull(reading, flow.layout, given, semiring)
+        for tensor, piece in _pulled((readings, total), flow.layout, array, semiring):
             if semiring is Semiring.WALK:
                 arrived += float(piece.sum())
-            _accumulate(arrays, exponents, reading.tensor, piece, exponent)
+            _accumulate(arrays, exponents, tensor, piece, exponent)
         if semiring is Semiring.WALK and (lost := float(array.sum()) - arrived) > LEAST_LOSS:
             absorbed[name] = lost
     final = arrays.get(end)
@@ -113,6 +113,49 @@ def run(
         shape = tracked_sizes(flows[end].layout)
         final = np.zeros(shape, bool if semiring is Semiring.REACH else np.float64)
     return Map(_in_order(geometry, final), exponents.get(end, 0), absorbed)
+
+
+def _pulled(
+    known: Arrows, layout: Layout, array: Array, semiring: Semiring
+) -> Iterator[tuple[str, Array]]:
+    """Yield what an array says of every tensor that is read, with the tensor's name."""
+    readings, total = known
+    for reading, steps in readings:
+        given = array
+        if semiring is Semiring.WALK and reading.share is not None and reading.share != total:
+            given = array * (reading.share / total)
+        if steps is None:
+            yield reading.tensor, pull(reading, layout, given, semiring)
+        else:
+            yield reading.tensor, pull_steps(steps, given, semiring)
+
+
+Arrows = tuple[list[tuple[Reading, "Steps | None"]], int]
+"""The readings of a flow that count, with what they come down to, and the sum of their shares."""
+
+
+class _Arrows(dict[str, Arrows]):
+    """The arrows of all tensors, each worked out when it is first asked for."""
+
+    def __init__(self, flows: Mapping[str, Flow], *, local: bool) -> None:
+        super().__init__()
+        self.flows, self.local = flows, local
+
+    def __missing__(self, tensor: str) -> Arrows:
+        flow = self.flows[tensor]
+        readings = used_readings(flow, self.flows, local=self.local)
+        total = sum(r.share for r in readings if r.share is not None)
+        self[tensor] = [(reading, steps_of(reading, flow.layout)) for reading in readings], total
+        return self[tensor]
+
+
+def arrows(geometry: Geometry, *, local: bool) -> Mapping[str, Arrows]:
+    """Return what sweeps have to know of every tensor, the same for all of them."""
+    key = ("arrows", local and geometry.gated)
+    if key not in geometry.kept:
+        geometry.kept[key] = _Arrows(geometry.flows, local=key[1])
+    found: Mapping[str, Arrows] = geometry.kept[key]
+    return found
 
 
 def _start_weights(geometry: Geometry, tensors: Sequence[str]) -> dict[str, float]:

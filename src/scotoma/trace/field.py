@@ -45,6 +45,9 @@ class Field:
     @property
     def size(self) -> int | None:
         """Receptive field in pixels: the widest of the phases; None if no phase reads anything."""
+        if self.period == 1:
+            width = self.last[0] - self.first[0] + 1
+            return width if width > 0 else None
         widths = [b - a + 1 for a, b in zip(self.first, self.last, strict=True) if b >= a]
         return max(widths, default=None)
 
@@ -61,6 +64,9 @@ class Field:
         upsampling cancel as they do on the image. Equals the recursion
         ``centre += ((kernel - 1) * dilation / 2 - pad_begin) * stride`` of Araujo et al. (2019).
         """
+        if self.period == 1:
+            first, last = self.first[0], self.last[0]
+            return Fraction(first + last, 2) if last >= first else None
         middles = [
             Fraction(a + b, 2) - self.effective_stride * phase
             for phase, (a, b) in enumerate(zip(self.first, self.last, strict=True))

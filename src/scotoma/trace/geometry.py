@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
-from scotoma.trace.layout import Grid, axis_of
+from scotoma.trace.layout import Grid, Layout, axes_of
 from scotoma.trace.reading import Flow
 from scotoma.trace.tracer import axis_grid
 
@@ -37,6 +37,10 @@ class Geometry:
     """By tensor name, in topological order; tensors that do not depend on the input are missing.
     Names that hold a NUL character are steps inside an operator."""
     unanalysed: tuple[Unanalysed, ...]
+    kept: dict[tuple[object, ...], Any] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """What is derived of the flows more than once, by what it is; a changed copy starts anew."""
 
     @cached_property
     def rank(self) -> int:
@@ -48,8 +52,23 @@ class Geometry:
         flow = self.flows.get(tensor)
         if flow is None:
             return None
-        axes = [axis_of(flow.layout, label) for label in range(self.rank)]
-        return None if any(a is None for a in axes) else tuple(a for a in axes if a is not None)
+        axes = self.axes_of(flow.layout)
+        return None if None in axes else cast("tuple[int, ...]", axes)
+
+    def axes_of(self, layout: Layout) -> tuple[int | None, ...]:
+        """Return which axis is each of the image's axes and nothing else, or None, in their order.
+
+        Parameters
+        ----------
+        layout
+            Of a flow or a reading of this geometry.
+        """
+        # These live as long as the geometry, and operators that move nothing share theirs.
+        key = ("axes", id(layout))
+        if key not in self.kept:
+            self.kept[key] = axes_of(layout, self.rank)
+        found: tuple[int | None, ...] = self.kept[key]
+        return found
 
     def grids(self, tensor: str) -> tuple[Grid, ...] | None:
         """Return the grids of a tensor's spatial axes, in the image's order, or None."""
@@ -68,11 +87,22 @@ class Geometry:
         flow = self.flows.get(tensor)
         if flow is None or not flow.local:
             return None
+        key = ("grids", id(flow.layout))
+        if key not in self.kept:
+            self.kept[key] = self._local_grids(flow)
+        found: tuple[Grid, ...] | None = self.kept[key]
+        return found
+
+    def _local_grids(self, flow: Flow) -> tuple[Grid, ...] | None:
         found: list[Grid] = []
         for label in range(self.rank):
+            whole = self.axes_of(flow.layout)[label]
             digits = [
                 d for a in flow.layout for d in a if d.grid is not None and d.grid.label == label
             ]
+            if whole is not None and len(digits) == 1 and digits[0].grid is not None:
+                found.append(digits[0].grid)
+                continue
             grids = {id(d.grid): d.grid for d in digits}
             if len(grids) != 1:
                 return None
@@ -103,6 +133,26 @@ class Geometry:
         if grids is None or any(g.field is None for g in grids):
             return None
         return tuple(g.field.effective_stride for g in grids if g.field is not None)
+
+    @cached_property
+    def gated(self) -> bool:
+        """Whether local paths differ from all paths: something local reads whole maps as well."""
+        return any(
+            flow.local
+            and any(
+                r.whole or r.local_only or not self.flows[r.tensor].local for r in flow.readings
+            )
+            for flow in self.flows.values()
+        )
+
+    @cached_property
+    def needed(self) -> frozenset[str]:
+        """The tensors that some graph output depends on."""
+        found = set(self.outputs())
+        for name in reversed(tuple(self.flows)):
+            if name in found:
+                found.update([reading.tensor for reading in self.flows[name].readings])
+        return frozenset(found)
 
     def outputs(self) -> tuple[str, ...]:
         """Return the graph outputs that depend on the examined input."""

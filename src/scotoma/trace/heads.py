@@ -15,33 +15,34 @@ if TYPE_CHECKING:
 
 def feature_maps(geometry: Geometry) -> frozenset[str]:
     """Return the tensors that are feature maps: local, of several cells, with the image's axes."""
-    return frozenset(
-        name
-        for name, flow in geometry.flows.items()
-        if flow.local
-        and "\0" not in name
-        and prod(tracked_sizes(flow.layout)) > 1
-        and geometry.spatial_axes(name)
-    )
+    found = []
+    of_cells: dict[int, bool] = {}
+    for name, flow in geometry.flows.items():
+        if not flow.local or "\0" in name:
+            continue
+        key = id(flow.layout)
+        if key not in of_cells:
+            several = prod(tracked_sizes(flow.layout)) > 1
+            of_cells[key] = several and None not in geometry.axes_of(flow.layout)
+        if of_cells[key]:
+            found.append(name)
+    return frozenset(found)
 
 
 def heads_among(geometry: Geometry, maps: Container[str]) -> tuple[str, ...]:
     """Return the tensors among some feature maps that lead to an output and to no other one."""
     flows = geometry.flows
     outputs = geometry.outputs()
-    needed = set(outputs)
     inner: set[str] = set()
     heads = []
     for name in reversed(tuple(flows)):
-        if name not in needed:
+        if name not in geometry.needed:
             continue
-        ahead = name in maps or name in inner
-        if name in maps and (name not in inner or name in outputs):
+        known = name in maps
+        if known and (name not in inner or name in outputs):
             heads.append(name)
-        for reading in flows[name].readings:
-            needed.add(reading.tensor)
-            if ahead and not reading.whole:
-                inner.add(reading.tensor)
+        if known or name in inner:
+            inner.update([r.tensor for r in flows[name].readings if not r.whole])
     return tuple(reversed(heads))
 
 

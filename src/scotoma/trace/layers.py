@@ -30,6 +30,7 @@ _CONVOLUTIONS = {
     "Conv", "ConvInteger", "QLinearConv", "FusedConv", "NhwcFusedConv",
 }  # fmt: skip
 _DENSE = {"Gemm", "MatMul", "QGemm", "QLinearMatMul", "FusedMatMul", "MatMulInteger"}
+_PARAMETERISED = _CONVOLUTIONS | _DENSE | {"ConvTranspose", "BatchNormalization", "PRelu"}
 
 
 def kind(geometry: Geometry, operator: Operator) -> str | None:
@@ -117,12 +118,14 @@ def _by_geometry(geometry: Geometry, operator: Operator) -> str | None:
 
 def multiply_adds(resolution: Resolution, operator: Operator) -> int | None:
     """Return the multiply-adds of a convolution or matrix product for one run, None for others."""
+    windows = resolution.windows.get(operator.name)
+    if not windows and operator.op_type not in _DENSE:
+        return None
     out = resolution.shapes.get(operator.outputs[0]) if operator.outputs else None
     data = resolution.shapes.get(operator.inputs[0]) if operator.inputs else None
-    windows = resolution.windows.get(operator.name)
     if out is None or data is None:
         return None
-    if operator.op_type in _CONVOLUTIONS | {"ConvTranspose"} and windows:
+    if windows and (operator.op_type in _CONVOLUTIONS or operator.op_type == "ConvTranspose"):
         group = operator.attributes.get("group", 1)
         if not isinstance(group, int) or group < 1 or len(out) < 2 or len(data) < 2:
             return None
@@ -140,7 +143,7 @@ def multiply_adds(resolution: Resolution, operator: Operator) -> int | None:
 def parameters(resolution: Resolution, operator: Operator) -> int | None:
     """Return how many stored numbers a convolution or matrix product multiplies or adds."""
     name = key(operator).rpartition(":")[2]
-    if name not in _CONVOLUTIONS | _DENSE | {"ConvTranspose", "BatchNormalization", "PRelu"}:
+    if name not in _PARAMETERISED:
         return None
     shapes = [resolution.shapes.get(n) for n in operator.inputs[1:] if n in resolution.constants]
     known = [prod(shape) for shape in shapes if shape]

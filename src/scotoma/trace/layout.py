@@ -69,6 +69,8 @@ def axis_size(axis: Axis) -> int:
 
 def is_tracked(axis: Axis) -> bool:
     """Tell whether some digit of the axis is followed."""
+    if len(axis) == 1:
+        return axis[0].grid is not None
     return any(digit.grid is not None for digit in axis)
 
 
@@ -97,9 +99,20 @@ def axis_of(layout: Layout, label: int) -> int | None:
     found = [
         i
         for i, axis in enumerate(layout)
-        if (grid := whole_grid(axis)) is not None and grid.label == label
+        if len(axis) == 1 and (grid := whole_grid(axis)) is not None and grid.label == label
     ]
     return found[0] if len(found) == 1 else None
+
+
+def axes_of(layout: Layout, rank: int) -> tuple[int | None, ...]:
+    """Return `axis_of` for the labels 0 to `rank` - 1."""
+    found: dict[int, int | None] = {}
+    for i, axis in enumerate(layout):
+        if len(axis) == 1 and axis[0].grid is not None and axis[0].whole:
+            label = axis[0].grid.label
+            if label is not None:
+                found[label] = None if label in found else i
+    return tuple(map(found.get, range(rank)))
 
 
 def normalised(digits: Iterable[Digit]) -> Axis:

@@ -142,7 +142,7 @@ def _nominal(tracer: Tracer, axis: Axis, resampling: Resampling) -> Axis | None:
         if table is not None and field is None:
             field = grid.field.of_cells(m, stride, table.reads)
         if field is not None:
-            note = f"resized by {Fraction(m, n)} at this size: followed as the factor {factor}"
+            note = f"resized by {Fraction(m, n)} at this size; receptive fields as if by {factor}"
             return of_grid(Grid(grid.label, m, field, grid.note or note))
     return None
 
