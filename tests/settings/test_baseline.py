@@ -21,7 +21,9 @@ GATE = ["--fail-on", "note"]
 def known(project: Path, run: Run) -> Path:
     (project / "ci").mkdir()
     status, _, err = run("lint", SMALL, POOLS, *GATE, "--write-baseline", "ci/known.json")
-    assert (status, err) == (0, "")
+    count = len((project / "ci" / "known.json").read_text().split('"fingerprint"')) - 1
+    assert count > 1
+    assert (status, err) == (0, f"scotoma: ci/known.json: lists {count} findings as known\n")
     return project / "ci" / "known.json"
 
 
@@ -81,7 +83,7 @@ def test_a_vanished_finding_is_reported_and_pruned(known: Path, project: Path, r
     status, _, err = run("lint", SMALL, "--baseline", "ci/known.json", "--select", "SC102")
     assert status == 0
     (entry,) = [k for k in before["../small/model.onnx"] if k["code"] == "SC102"]
-    line = f"ci/known.json: vanished from ../small/model.onnx: SC102 at {entry['node']}"
+    line = f"ci/known.json: vanished from small/model.onnx: SC102 at {entry['node']}"
     assert err == f"scotoma: {line}\n"
     assert json.loads(known.read_text())["models"] == before
     run("lint", SMALL, "--baseline", "ci/known.json", "--select", "SC102", "--prune-baseline")
@@ -126,7 +128,7 @@ def test_a_baseline_holds_any_name(project: Path, run: Run) -> None:
     data = model.SerializeToString()
     name = model.graph.node[0].name.encode()
     (project / SMALL).write_bytes(data.replace(name, b"\xff\x1b".ljust(len(name), b"\xfe")))
-    assert run("lint", SMALL, *GATE, "--write-baseline", "known.json")[::2] == (0, "")
+    assert run("lint", SMALL, *GATE, "--write-baseline", "known.json")[0] == 0
     assert run("lint", SMALL, *GATE)[0] == 1
     assert run("lint", SMALL, *GATE, "--baseline", "known.json")[::2] == (0, "")
 
@@ -144,9 +146,21 @@ def test_a_suppressed_finding_is_neither_known_nor_new(
     assert json.loads(known.read_text())["models"] == {}
 
 
+def test_a_baseline_is_named_from_where_the_person_stands(
+    project: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "ci").mkdir()
+    monkeypatch.chdir(project / "ci")
+    call = ["lint", "../small/model.onnx", "--select", "SC102", "--write-baseline"]
+    said = "scotoma: {}: lists 1 finding as known\n"
+    assert run(*call, str(project / "known.json"))[2] == said.format("../known.json")
+    assert run(*call, "here.json")[2] == said.format("here.json")
+
+
 def test_no_baseline_is_written_of_a_model_that_was_not_linted(project: Path, run: Run) -> None:
     (project / SMALL).write_bytes(b"")
-    status, _, err = run("lint", SMALL, POOLS, "--write-baseline", "known.json")
+    path = str(project / "known.json")
+    status, _, err = run("lint", SMALL, POOLS, "--write-baseline", path)
     assert status == 3
     assert f"known.json is not written, because {SMALL} was not linted whole" in err
     assert not (project / "known.json").exists()
@@ -155,13 +169,13 @@ def test_no_baseline_is_written_of_a_model_that_was_not_linted(project: Path, ru
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "is no baseline: Expecting value"),
-        ("{}", "is no baseline: Object missing required field `schema_version`"),
-        ("[" * 100_000, "is no baseline: "),
-        ('{"schema_version": "2", "models": {}}', "is no baseline: Invalid enum value '2'"),
+        ("", "is not a baseline: Expecting value"),
+        ("{}", "is not a baseline: Object missing required field `schema_version`"),
+        ("[" * 100_000, "is not a baseline: "),
+        ('{"schema_version": "2", "models": {}}', "is not a baseline: Invalid enum value '2'"),
         (
             json.dumps({"schema_version": "1", "models": {"a": [BAD]}}),
-            "is no baseline: Expected `str` matching regex",
+            "is not a baseline: Expected `str` matching regex",
         ),
     ],
 )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from scotoma.settings.chooser import choose
 from scotoma.settings.files import find_configurations, fits_file, read_configuration, read_inline
 from scotoma.settings.layers import Layer, Settings
 from scotoma.settings.plan import make_plan
+from scotoma.settings.schema import FileTable, Root, SuppressTable
 
 Run = Callable[..., tuple[int, str, str]]
 Lint = Callable[..., Any]
@@ -139,6 +141,11 @@ def test_each_model_fails_by_its_own_limit(project: Path, run: Run) -> None:
         ("size = '224'", "size: expected a list, got a text"),
         ("weights = 1", "weights: expected true or false, got a whole number"),
         ("fail-on = 'x'", "fail-on: expected error, warning, note or never, got 'x'"),
+        ("task = 'x'", "task: expected auto, classify, dense or detect, got 'x'"),
+        (
+            "[[per-file]]\nfiles = ['a']\ntask = 1",
+            "per-file[0].task: expected a text, got a whole number",
+        ),
         (
             "[severity]\nSC2 = 'note'\nSC1 = 'bad'",
             "severity.SC1: expected error, warning or note, got 'bad'",
@@ -166,7 +173,7 @@ def test_each_model_fails_by_its_own_limit(project: Path, run: Run) -> None:
         ("[rules.sc407]\nlimit = 1", "rules.sc407: the rule conflicting-auto-pad has no options"),
         ("[rules.nope]\nlimit = 1", f"rules: {UNKNOWN.format('nope')}"),
         ("baseline = 'none.json'", None),
-        ("a = x", "is no TOML: Invalid value (at line 1, column 5)"),
+        ("a = x", "is not valid TOML: Invalid value (at line 1, column 5)"),
     ],
 )  # fmt: skip
 def test_a_wrong_configuration_says_where(
@@ -285,6 +292,43 @@ def test_the_settings_are_shown_for_a_person(project: Path, run: Run) -> None:
     ]
 
 
+def test_what_models_share_is_shown_once(project: Path, run: Run) -> None:
+    (project / "scotoma.toml").write_text(
+        "select = ['SC101', 'SC201']\n"
+        "[[per-file]]\nfiles = ['small/*']\ntask = 'classify'\nextend-select = ['SC301']\n"
+    )
+    (project / "same.onnx").write_bytes((project / POOLS).read_bytes())
+    lines = run("lint", SMALL, POOLS, "same.onnx", "--show-settings")[1].splitlines()
+    assert lines[0] == "all 3 models"
+    assert lines.count('  fail-on = "error"  (default)') == 1
+    start = lines.index("  rules that run on all: 1 rule")
+    assert lines[start:] == [
+        "  rules that run on all: 1 rule",
+        "    SC101 unread-pixels: warning",
+        "",
+        SMALL,
+        '  extend-select = ["SC301"]  (scotoma.toml, per-file[0])',
+        '  task = "classify"  (scotoma.toml, per-file[0])',
+        "  more rules that run: 2 rules",
+        "    SC201 even-kernel: note",
+        "    SC301 border-dimming-pool: note",
+        "",
+        POOLS,
+        "  extend-select = []  (default)",
+        '  task = "auto"  (default)',
+        "  more rules that run: 1 rule",
+        "    SC201 even-kernel: warning, classify: note",
+        "",
+        "same.onnx",
+        "  extend-select = []  (default)",
+        '  task = "auto"  (default)',
+        "  more rules that run: 1 rule",
+        "    SC201 even-kernel: warning, classify: note",
+    ]
+    lines = run("lint", POOLS, "same.onnx", "--show-settings")[1].splitlines()
+    assert lines[-5:] == [POOLS, "  nothing else", "", "same.onnx", "  nothing else"]
+
+
 def test_findings_are_counted_by_rule(project: Path, run: Run, document: Lint) -> None:
     found = document(SMALL, POOLS, "--statistics", "--select", "SC102,SC301")
     assert found["statistics"] == [
@@ -294,6 +338,14 @@ def test_findings_are_counted_by_rule(project: Path, run: Run, document: Lint) -
     assert "statistics" not in document(SMALL)
     out = run("lint", SMALL, POOLS, "--statistics", "--select", "SC102,SC301")[1]
     assert "SC102  valid-padding-blind-spot         1       1\n" in out
+
+
+def test_the_readme_names_every_key() -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    section = text.split("\n## Settings\n")[1].split("\n## ")[0]
+    named = set(re.findall(r"[\w-]+", section))
+    for table in (Root, FileTable, SuppressTable):
+        assert set(table.__struct_encode_fields__) - named == set()
 
 
 def test_the_configuration_of_the_readme_is_right(project: Path) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from scotoma.registry import load_rules
 from scotoma.settings.runtime import concerns, read_runtime
+from scotoma.testing import find_fixtures, lint_text
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -35,7 +37,10 @@ from scotoma.rule import Rule, RuleMeta
 class OldRuntime(Rule):
     """Says that two versions do something."""
 
-    meta = RuleMeta(code="XV1", name="old-runtime", severity=Severity.ERROR, since="0.1.0")
+    meta = RuleMeta(
+        code="XV1", name="old-runtime", severity=Severity.ERROR, since="0.1.0",
+        runtimes=("onnxruntime", "openvino"),
+    )
 
     def check(self, facts):
         yield self.finding(Location(None), "old", remedy="", runtimes="onnxruntime<1.21")
@@ -56,7 +61,8 @@ class OldRuntime(Rule):
     ],
 )
 def test_versions_that_overlap_concern(runtime: str, affected: str, expected: bool) -> None:
-    assert concerns(read_runtime(runtime), affected) is expected
+    known = ["onnxruntime", "openvino"]
+    assert concerns(read_runtime(runtime, known), affected) is expected
 
 
 def test_what_other_versions_do_does_not_count(project: Path, run: Run) -> None:
@@ -89,4 +95,40 @@ def test_what_other_versions_do_does_not_count(project: Path, run: Run) -> None:
     )
     status, out, err = run(*call, "--runtime", "1.22")
     assert (status, out) == (2, "")
-    assert "the command line: runtime: '1.22' is no runtime with versions" in err
+    assert "the command line: runtime: '1.22' does not name a runtime with versions" in err
+    said = "scotoma: {}: runtime: no rule knows the runtime 'onnxrutime'; known: {}\n"
+    line = said.format("the command line", "onnxruntime, openvino")
+    assert run(*call, "--runtime", "onnxrutime>=1.22") == (2, "", line)
+    (project / "scotoma.toml").write_text("runtime = 'onnxrutime'\n")
+    assert run("lint", SMALL)[2] == said.format("scotoma.toml", "onnxruntime")
+
+
+def test_a_rule_declares_the_runtimes_that_it_tells_apart(project: Path, run: Run) -> None:
+    (project / "mine").mkdir()
+    text = RULE.lstrip().replace('("onnxruntime", "openvino")', '("openvino",)')
+    (project / "mine" / "old_runtime.py").write_text(text)
+    status, _, err = run("lint", SMALL, "--rules", "mine", "--select", "XV", "--format", "json")
+    assert status == 3
+    assert "XV1 does not declare the runtime of 'onnxruntime<1.21'" in err
+
+
+@pytest.mark.parametrize(
+    ("fixture", "code", "runtime", "counts"),
+    [
+        ("ceil-mode-phantom-window", "SC401", "onnxruntime>=1.20,<1.21", True),
+        ("ceil-mode-phantom-window", "SC401", "onnxruntime>=1.21", False),
+        ("ceil-mode-divisor", "SC402", "onnxruntime>=1.28", True),
+        ("ceil-mode-divisor", "SC402", "onnxruntime>=1.29", False),
+        ("pads-exceed-kernel", "SC304", "onnxruntime<1.20", False),
+        ("pads-exceed-kernel", "SC304", "onnxruntime==1.31.1", True),
+        ("pads-exceed-kernel", "SC304", "onnxruntime>=1.32", False),
+    ],
+)
+def test_the_versions_that_rules_name(fixture: str, code: str, runtime: str, counts: bool) -> None:
+    folder = Path(__file__).parents[1] / "rules" / fixture
+    rules = load_rules().select([code])
+    found = [f for path in find_fixtures(folder) for f in lint_text(path.text, rules).findings]
+    versions = {f.runtimes for f in found} - {None}
+    assert len(versions) == 1
+    wanted = read_runtime(runtime, ["onnxruntime"])
+    assert [concerns(wanted, version) for version in versions if version] == [counts]

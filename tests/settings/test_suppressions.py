@@ -40,7 +40,8 @@ def test_a_suppressed_finding_stays_but_does_not_count(
         "source": "scotoma.toml",
     }
     assert found["summary"] == {
-        "error": 0, "warning": 0, "note": 0, "undecided": 0, "suppressed": 1, "models": 1,
+        "error": 0, "warning": 0, "note": 0, "undecided": 0, "suppressed": 1, "hidden": 0,
+        "models": 1,
     }  # fmt: skip
     assert found["unused_suppressions"] == []
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from scotoma.cli import status
 from scotoma.cli.options import input_options, mirrored, rules_option, run_options
-from scotoma.cli.output import STDOUT, Target, complain, targets, use_colour, write
-from scotoma.cli.settings import given_layers, settings_options
+from scotoma.cli.output import STDOUT, Target, complain, targets, use_colour, write, write_all
+from scotoma.cli.settings import LEVELS, given_layers, settings_options
 from scotoma.errors import UsageError
-from scotoma.report import REPORTERS, render
+from scotoma.findings import Severity
+from scotoma.report import REPORTERS, keeper, render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,6 +66,13 @@ if TYPE_CHECKING:
     help="Lint so many models at once.",
 )
 @mirrored("--statistics", is_flag=True, help="Count the findings by rule as well.")
+@mirrored(
+    "--min-severity",
+    type=click.Choice(LEVELS),
+    default="note",
+    show_default=True,
+    help="Show no findings of a lower severity; they count all the same.",
+)
 @mirrored("-q", "--quiet", is_flag=True, help="No report on standard output.")
 @run_options
 @click.pass_context
@@ -82,6 +93,7 @@ def lint(  # noqa: PLR0913  one for each option
     hash_files: bool,
     jobs: int,
     statistics: bool,
+    min_severity: str,
     quiet: bool,
     debug: bool,
     colour: str,
@@ -90,8 +102,8 @@ def lint(  # noqa: PLR0913  one for each option
     """Find blind spots in models.
 
     MODEL is an .onnx file, a folder that is searched for them, a glob pattern or - for standard
-    input. Options can also be set in the environment (--fail-on as SCOTOMA_FAIL_ON), most of them
-    in scotoma.toml or in the table [tool.scotoma] of pyproject.toml.
+    input. Options with an environment variable can also be set there, most of them in scotoma.toml
+    or in the table [tool.scotoma] of pyproject.toml.
     """
     from scotoma import workers  # noqa: PLC0415  not for --help
     from scotoma.loader import find_models  # noqa: PLC0415
@@ -122,7 +134,11 @@ def lint(  # noqa: PLR0913  one for each option
     if show_settings:
         _show_settings(plans, format_name, colour)
         return status.FINE
-    tasks = [workers.Task(path, plan.rules, plan.options) for path, plan in plans.items()]
+    keep = keeper({place.format_name for place in places})
+    tasks = [
+        workers.Task(path, plan.rules, replace(plan.options, keep=keep))
+        for path, plan in plans.items()
+    ]
     reports = workers.lint(tasks, jobs=jobs, directories=rule_directories)
     _refuse_if_nothing_fits(reports)
     settled = settle(reports, plans, registry, known, statistics=statistics)
@@ -130,16 +146,17 @@ def lint(  # noqa: PLR0913  one for each option
         settled = accept(write_baseline, settled, reports, plans, registry)
     if prune_baseline:
         prune(known, settled.report)
-    report = settled.report
     if quiet:
         places = [place for place in places if place.path != STDOUT]
-    for place in places:
-        write(render(report, place.format_name), place.path, colour=use_colour(colour))
-    _complain_of_failures(report, places)
-    for line in settled.complaints:
+    shown = settled.report.shown_from(Severity[min_severity.upper()])
+    problems = write_all(places, partial(render, shown), colour=use_colour(colour))
+    _complain_of_failures(settled.report, places)
+    for line in (*settled.complaints, *map(str, problems[1:])):
         complain(line)
-    failed = any(plans[model.path].fails(model) for model in report.models)
-    return status.of_report(report, failed=failed, exit_zero=exit_zero)
+    if problems:
+        raise problems[0]
+    failed = any(model.failed for model in settled.report.models)
+    return status.of_report(settled.report, failed=failed, exit_zero=exit_zero)
 
 
 def _show_settings(plans: Mapping[str, Plan], format_name: str, colour: str) -> None:
@@ -151,9 +168,12 @@ def _show_settings(plans: Mapping[str, Plan], format_name: str, colour: str) -> 
 
 def _is_whole(reports: Sequence[ModelReport], baseline: str) -> bool:
     """Tell whether all models were linted whole, so that a baseline would lack no finding."""
+    from scotoma.settings.files import shown_path  # noqa: PLC0415  not for --help
+
     for report in reports:
         if report.failure or report.rule_failures:
-            complain(f"{baseline} is not written, because {report.path} was not linted whole")
+            shown = shown_path(baseline)
+            complain(f"{shown} is not written, because {report.path} was not linted whole")
             return False
     return True
 
@@ -168,12 +188,12 @@ def _refuse_if_nothing_fits(reports: Sequence[ModelReport]) -> None:
 
 def _complain_of_failures(report: Report, places: list[Target]) -> None:
     """Say on standard error what went wrong, unless the person reads it on standard output."""
+    there = [place for place in places if place.path == STDOUT]
+    if Target("text", STDOUT) in there or (there and sys.stdout.isatty()):
+        return
     for model in report.models:
         if model.refusal:
             complain(f"{model.path}: {model.refusal}")
-    if Target("text", STDOUT) in places:
-        return
-    for model in report.models:
         if model.failure:
             complain(f"{model.path}: {model.failure.message}")
         for failure in model.rule_failures:

@@ -84,7 +84,7 @@ def mirrored(*names: str, **settings: Any) -> Command:
         settings.setdefault("type", _Whole())
     flag = next(name for name in reversed(names) if name.startswith("--"))
     variable = "SCOTOMA_" + flag.removeprefix("--").replace("-", "_").upper()
-    return click.option(*names, envvar=variable, **settings)
+    return click.option(*names, envvar=variable, show_envvar=True, **settings)
 
 
 def together(options: Iterable[Command]) -> Callable[[Command], Command]:

@@ -38,10 +38,15 @@ def rules(*, format_name: str, rule_directories: tuple[str, ...], debug: bool, c
 @rules_option
 @run_options
 def explain(rule: str, *, rule_directories: tuple[str, ...], debug: bool, colour: str) -> None:
-    """Say what a rule finds, why it matters and what to do. RULE is its code or its name."""
+    """Say what a rule finds, why it matters and what to do.
+
+    RULE is its code or its name; of the beginning of a code, such as SC1, the rules are listed.
+    """
     from scotoma.registry import load_rules  # noqa: PLC0415  not for --help
     from scotoma.report import rules as render  # noqa: PLC0415
 
     del debug  # read by `scotoma.cli.main`
-    text = render.explain(load_rules(rule_directories).get(rule))
+    registry = load_rules(rule_directories)
+    family = registry.family(rule)
+    text = render.render_family(rule, family) if family else render.explain(registry.get(rule))
     write(text, STDOUT, colour=use_colour(colour))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from scotoma.settings.layers import Layer
 
 LEVELS = ("error", "warning", "note")
+TASKS = ("auto", "classify", "dense", "detect")
 
 LISTS = "codes, beginnings of codes, names or ALL, with commas between them"
 
@@ -53,6 +54,14 @@ settings_options = together(
         ),
         mirrored("--fail-on-undecided", is_flag=True, help="Also where a rule could not tell."),
         mirrored(
+            "--task",
+            type=click.Choice(TASKS),
+            default="auto",
+            show_default=True,
+            help="What the models are for, on which some severities depend; auto: what the graph "
+            "tells.",
+        ),
+        mirrored(
             "--runtime",
             metavar="NAME>=VERSION",
             help="Leave out what happens in other versions only: 'onnxruntime>=1.22'.",
@@ -71,6 +80,11 @@ settings_options = together(
     ]
 )
 
+THRESHOLDS = (
+    "max_dead_pixels", "min_border_ratio", "max_asymmetry", "max_position_sensitivity",
+)  # fmt: skip
+"""Parameters that are entries of the table ``thresholds``."""
+
 _KEYS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "select": ("select", lambda values: tuple(split_selectors(values))),
     "extend_select": ("extend_select", lambda values: tuple(split_selectors(values))),
@@ -78,6 +92,7 @@ _KEYS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "severity": ("severity", dict),
     "fail_on": ("fail_on", str),
     "fail_on_undecided": ("fail_on_undecided", bool),
+    "task": ("task", str),
     "runtime": ("runtime", str),
     "baseline": ("baseline", str),
     "trust_model_suppressions": ("trust_model_suppressions", bool),
@@ -85,6 +100,7 @@ _KEYS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "size": ("size", tuple),
     "input_shapes": ("input_shapes", dict),
     "input_name": ("input_name", str),
+    "deploy": ("deploy", tuple),
 }
 """Key of the settings by parameter, and how its value is read."""
 
@@ -100,8 +116,9 @@ def given_layers(context: click.Context) -> tuple[Layer, Layer]:
 
 
 def _values(context: click.Context, source: ParameterSource) -> dict[str, object]:
-    return {
-        key: read(context.params[name])
-        for name, (key, read) in _KEYS.items()
-        if context.get_parameter_source(name) is source
+    given = [name for name in context.params if context.get_parameter_source(name) is source]
+    found = {
+        key: read(context.params[name]) for name, (key, read) in _KEYS.items() if name in given
     }
+    limits = {name.replace("_", "-"): context.params[name] for name in given if name in THRESHOLDS}
+    return {**found, "thresholds": limits} if limits else found

@@ -132,7 +132,7 @@ def read_inline(text: str) -> Layer:
     Raises
     ------
     UsageError
-        If it is no TOML or says something that cannot be.
+        If it is not TOML or says something that cannot be.
     """
     from scotoma.settings.layers import Layer  # noqa: PLC0415  only with a configuration
     from scotoma.settings.schema import read_values  # noqa: PLC0415
@@ -203,4 +203,4 @@ def _parse_text(origin: str, text: str) -> Values:
     try:
         return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UsageError(f"{origin}: is no TOML: {error}") from error
+        raise UsageError(f"{origin}: is not valid TOML: {error}") from error

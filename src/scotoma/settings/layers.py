@@ -40,11 +40,17 @@ class Settings:
     """Level by rule selector."""
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """Values by rule and name of the option."""
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """Limits of measured figures, by name; ``scotoma audit`` judges them."""
     fail_on: str = "error"
     fail_on_undecided: bool = False
     size: tuple[int, ...] | None = None
     input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     input_name: str | None = None
+    deploy: tuple[tuple[int, ...], ...] = ()
+    """Sizes that the model is to run at; one number stands for all axes that move."""
+    task: str = "auto"
+    """``auto``, or what the model is for: ``classify``, ``dense`` or ``detect``."""
     weights: bool = True
     runtime: str | None = None
     baseline: str | None = None
@@ -67,7 +73,7 @@ class Layer:
 
 ADDED_UP = frozenset({"extend_select", "ignore", "suppress"})
 """Keys of which every source adds to what the ones before it say."""
-MERGED = frozenset({"severity", "options", "input_shapes"})
+MERGED = frozenset({"severity", "options", "input_shapes", "thresholds"})
 """Tables: a later source replaces single entries."""
 
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from scotoma.engine import Options
 from scotoma.errors import UsageError
 from scotoma.findings import Severity
+from scotoma.results import Gate
+from scotoma.task import Task, TaskTaken
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
     from scotoma.registry import Registry
-    from scotoma.results import ModelReport
     from scotoma.rule import Rule
     from scotoma.settings.layers import Settings, Suppression
 
@@ -34,14 +35,20 @@ class Plan:
     runtime: Requirement | None = None
     """The runtime that the model is meant for."""
 
-    def fails(self, model: ModelReport) -> bool:
-        """Tell whether what was found of the model is to fail the run."""
-        if self.settings.fail_on_undecided and model.undecided:
-            return True
-        if self.settings.fail_on == "never":
-            return False
-        limit = Severity[self.settings.fail_on.upper()]
-        return any(f.severity >= limit for f in model.findings if f.suppressed is None)
+    def severity(self, rule: Rule) -> Severity | None:
+        """Return how severe a rule's findings are; None where it depends on the graph's task."""
+        if rule.meta.code in self.severities:
+            return self.severities[rule.meta.code]
+        if self.options.task is not None:
+            return rule.meta.rated(rule.meta.severity, self.options.task.value)
+        return None if rule.meta.severity_by_task else rule.meta.severity
+
+    @property
+    def gate(self) -> Gate:
+        """What of the model's findings fails the run."""
+        level = self.settings.fail_on
+        fail_on = None if level == "never" else Severity[level.upper()]
+        return Gate(fail_on, self.settings.fail_on_undecided)
 
 
 def make_plan(
@@ -73,8 +80,9 @@ def make_plan(
     if settings.runtime is not None:
         from scotoma.settings.runtime import read_runtime  # noqa: PLC0415  only where it is set
 
+        known = {name for rule in registry.rules for name in rule.meta.runtimes}
         with _blaming(settings, "runtime"):
-            runtime = read_runtime(settings.runtime)
+            runtime = read_runtime(settings.runtime, known)
     return Plan(
         settings,
         rules,
@@ -88,9 +96,18 @@ def make_plan(
             hash_files=hash_files,
             debug=debug,
             rule_options=_rule_options(settings, registry),
+            task=_task(settings),
         ),
         runtime,
     )
+
+
+def _task(settings: Settings) -> TaskTaken | None:
+    """Return what the model is said to be for; None: its graph is to tell."""
+    if settings.task == "auto":
+        return None
+    because = f"set by {settings.origins['task']}"
+    return TaskTaken(Task(settings.task), assumed=False, because=because)
 
 
 def _rule_options(settings: Settings, registry: Registry) -> dict[type, object]:

@@ -32,7 +32,15 @@ _NAMES = {
 }
 """What a person calls the types that msgspec names."""
 
+_LEVELS = "error, warning or note"
+_CHOICES = {
+    "fail-on": "error, warning, note or never",
+    "task": "auto, classify, dense or detect",
+}
+"""What a key can be, where msgspec does not say it."""
+
 Level = Literal["error", "warning", "note"]
+Goal = Literal["auto", "classify", "dense", "detect"]
 Dimension = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 Shape = Annotated[tuple[Dimension, ...], msgspec.Meta(min_length=1)]
 Reason = Annotated[str, msgspec.Meta(pattern=r"\S")]
@@ -52,6 +60,15 @@ class SuppressTable(Table):
     files: tuple[Glob, ...] = ()
 
 
+class ThresholdsTable(Table, kw_only=True):
+    """Limits of measured figures."""
+
+    max_dead_pixels: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    min_border_ratio: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    max_asymmetry: Annotated[float, msgspec.Meta(ge=1)] | None = None
+    max_position_sensitivity: Annotated[float, msgspec.Meta(ge=0)] | None = None
+
+
 class ModelTable(Table, kw_only=True):
     """What can be set for single models."""
 
@@ -62,6 +79,9 @@ class ModelTable(Table, kw_only=True):
     size: Shape | None = None
     input_shapes: dict[str, Shape] | None = None
     input_name: str | None = None
+    deploy: tuple[Shape, ...] | None = None
+    task: Goal | None = None
+    thresholds: ThresholdsTable | None = None
 
 
 class FileTable(ModelTable, kw_only=True):
@@ -167,7 +187,7 @@ def read_baseline(data: bytes, origin: str) -> dict[str, list[KnownTable]]:
         # The standard library reads what it wrote, names that are no UTF-8 included.
         return msgspec.convert(json.loads(data), BaselineTable).models
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{origin}: is no baseline: {error}") from error
+        raise UsageError(f"{origin}: is not a baseline: {error}") from error
 
 
 def read_options(kind: type[T], table: Mapping[str, object], origin: str, where: str) -> T:
@@ -259,6 +279,8 @@ def _fraction(kind: type, value: object) -> object:
 
 def _values(table: msgspec.Struct, *, skip: Iterable[str]) -> Values:
     found = {name: getattr(table, name) for name in table.__struct_fields__ if name not in skip}
+    if isinstance(limits := found.get("thresholds"), ThresholdsTable):
+        found["thresholds"] = {k.replace("_", "-"): v for k, v in _values(limits, skip=()).items()}
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -281,14 +303,13 @@ def _explained(text: str, prefix: str, kind: type) -> str:
         what = "expected a text that is not blank"
     invalid = re.fullmatch(r"Invalid enum value (.*)", what, re.DOTALL)
     if invalid:
-        levels = (
-            "error, warning, note or never" if key.endswith("fail-on") else "error, warning or note"
-        )
-        what = f"expected {levels}, got {invalid[1]}"
+        what = f"expected {_CHOICES.get(key.rpartition('.')[2], _LEVELS)}, got {invalid[1]}"
     return f"{key}: {what[:1].lower()}{what[1:]}"
 
 
 def _keys(kind: type, place: str) -> list[str]:
+    if ".thresholds" in place:
+        return list(ThresholdsTable.__struct_encode_fields__)
     for name, table in (("suppress", SuppressTable), ("per-file", FileTable)):
         if place.startswith(f".{name}"):
             return list(table.__struct_encode_fields__)

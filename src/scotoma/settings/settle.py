@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scotoma.results import BaselineUse, Report
 from scotoma.settings import baseline as baselines
+from scotoma.settings.files import shown_path
 from scotoma.settings.judge import judge, told, unused_suppressions
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ def settle(
         Baselines by path.
     """
     judgements = [judge(report, plans[report.path], registry) for report in reports]
-    judged = {j.report.path: j.report for j in judgements}
+    judged = {j.report.path: _gated(j.report, plans[j.report.path]) for j in judgements}
     able = {path: told(report, plans[path]) for path, report in judged.items()}
     uses: list[BaselineUse] = []
     for path, baseline in known.items():
@@ -70,7 +72,8 @@ def settle(
     ]
     for use in uses:
         complaints += [
-            f"{use.path}: vanished from {k.path}: {k.code}{f' at {k.node}' if k.node else ''}"
+            f"{use.path}: vanished from {_shown(k.path, use.path)}: {k.code}"
+            f"{f' at {k.node}' if k.node else ''}"
             for k in use.vanished
         ]
     rules = {rule.meta.code: rule for report in reports for rule in plans[report.path].rules}
@@ -80,8 +83,19 @@ def settle(
         unused,
         tuple(uses),
         statistics,
+        str(Path.cwd()),
     )
     return Settled(report, tuple(complaints))
+
+
+def _gated(report: ModelReport, plan: Plan) -> ModelReport:
+    """Note which rules ran on a model, and what fails the run."""
+    return replace(report, rules=tuple(rule.meta.code for rule in plan.rules), gate=plan.gate)
+
+
+def _shown(model: str, baseline: str) -> str:
+    """Return the path of a model that a baseline lists, from the working directory."""
+    return model if model == "-" else shown_path(str(Path(baseline).parent / model))
 
 
 def accept(
@@ -103,7 +117,10 @@ def accept(
         model: replace(plan, settings=replace(plan.settings, baseline=path))
         for model, plan in plans.items()
     }
-    return settle(reports, with_it, registry, {path: made}, statistics=settled.report.statistics)
+    again = settle(reports, with_it, registry, {path: made}, statistics=settled.report.statistics)
+    count = sum(map(len, made.models.values()))
+    said = f"{shown_path(path)}: lists {count} {'finding' if count == 1 else 'findings'} as known"
+    return replace(again, complaints=(*again.complaints, said))
 
 
 def prune(known: Mapping[str, baselines.Baseline], report: Report) -> None:
