@@ -1,8 +1,8 @@
-"""Renders the document of ``scotoma sizes`` as a table for a person to read."""
+"""Renders the document of ``scotoma sizes`` as tables for a person to read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -12,22 +12,26 @@ from scotoma.report.escape import escape
 from scotoma.report.sizes_document import shortened
 from scotoma.report.table import table
 from scotoma.report.text import counted, input_line, short_number
+from scotoma.sizes.ranges import REACH
 
 Document = Mapping[str, Any]
 
 TOP = 10
 """Sizes that are shown unless the caller says otherwise."""
+MAX_REFUSALS = 3
+"""Operators that refuse sizes are listed up to this number."""
 UNKNOWN = "-"
 
 _HEADS = (
-    "size", "unread px", "without gates", "uneven layers", "phantom windows", "centre offset", "",
+    "size", "unread px", "without gates", "dead taps", "uneven layers", "leftover layers",
+    "phantoms", "off centre", "",
 )  # fmt: skip
 _LOCAL = 2
 """Index of the column that is left out where it repeats the one before."""
 
 
 def render_sizes(document: Document, top: int | None = None) -> str:
-    """Return the best sizes with what the model loses at each.
+    """Return what the model loses at the sizes to be deployed, and the best sizes.
 
     Parameters
     ----------
@@ -43,27 +47,26 @@ def render_sizes(document: Document, top: int | None = None) -> str:
         reasons = [escape(str(item["reason"])) for item in document["unanalysed"][:1]]
         lines.append(f"  its sizes could not be compared{''.join(f': {r}' for r in reasons)}")
         return "\n".join(lines) + "\n"
-    shown = shortened(document, TOP if top is None else top)["sizes"]
+    if document["deployed"]:
+        lines += ["", *_deployed(document), ""]
+    strided = counted(document["strided_layers"], "strided layer")
+    made = "made of the best along each side, " if document["combined"] else ""
     lines.append(
-        f"  {counted(len(everything), 'size')} around {_times(document['around'])}, the best "
-        f"first; {counted(document['strided_layers'], 'strided layer')}"
+        f"  {counted(len(everything), 'size')} around {_times(document['around'])}, {made}the best "
+        f"first; {strided}"
     )
-    lines += ["", _table(shown)]
-    hidden = len(everything) - len(shown)
+    kept = [item for item in everything if item["accepted"] is not False or item["current"]]
+    shown = shortened({"sizes": kept}, TOP if top is None else top)["sizes"]
+    lines += ["", _table([(item, _notes(item)) for item in shown])]
+    hidden = len(kept) - len(shown)
     if hidden:
-        lines.append(f"{counted(hidden, 'size')} left out (see --top)")
-    if document["refused"]:
-        first = next(size["refused_by"] for size in everything if size["refused_by"])
-        lines.append(
-            f"{counted(document['refused'], 'size')} refused by the graph, the first at "
-            f"'{escape(str(first['node']))}' ({escape(str(first['op_type']))}): "
-            f"{escape(str(first['reason']))}"
-        )
-    guessed = len(everything) - document["examined"]
+        lines.append(f"{counted(hidden, 'more size')} (see --top)")
+    lines += [*_left_out(document), *_refusals(everything)]
+    guessed = sum(not item["examined"] for item in everything)
     if guessed:
         lines.append(
-            f"{counted(guessed, 'size')} judged by window arithmetic only; a narrower --range "
-            "examines more"
+            f"not examined: {counted(guessed, 'size')}, of which only window arithmetic tells; a "
+            "narrower --range examines more"
         )
     if document["unanalysed"]:
         lines.append(
@@ -73,37 +76,113 @@ def render_sizes(document: Document, top: int | None = None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _table(sizes: Sequence[Document]) -> str:
-    rows = [_row(item) for item in sizes]
+def _deployed(document: Document) -> Iterator[str]:
+    """Yield the table of the sizes to be deployed, and what is wrong with each."""
+    items = document["deployed"]
+    origin = document["deployed_by"]
+    by = f", set by {escape(str(origin))}" if origin else ""
+    yield f"  {counted(len(items), 'size')} to be deployed{by}"
+    yield ""
+    rows = []
+    for item in items:
+        refused = item["accepted"] is False
+        rows.append((item, "refused" if refused else "" if item["examined"] else "not examined"))
+        if item["better"]:
+            rows.append((item["better"], "better"))
+    yield _table(rows)
+    yield ""
+    for item in items:
+        size = click.style(_times(item["size"]), bold=True)
+        if not item["problems"]:
+            yield f"  {size}: nothing is wrong with it"
+            continue
+        yield f"  {size}"
+        for problem in item["problems"]:
+            yield f"    {escape(str(problem['message']))}"
+        yield f"    {click.style('better:', fg='green')} {_better(item)}"
+
+
+def _better(item: Document) -> str:
+    """Say which size is better and how far away it is."""
+    if item["better"] is None:
+        done = "accepted" if item["accepted"] is False else "better"
+        return f"no size that is {done} within {REACH} px was found"
+    better = item["better"]["size"]
+    steps = [b - a for a, b in zip(item["size"], better, strict=True)]
+    moved = {step for step in steps if step}
+    away = f", {next(iter(moved)):+} px" if len(moved) == 1 else ""
+    return f"{_times(better)}{away}"
+
+
+def _left_out(document: Document) -> Iterator[str]:
+    """Yield which sizes are too small to be compared."""
+    for item in document["left_out"]:
+        span = str(item["low"])
+        if item["high"] > item["low"]:
+            span += f" to {item['high']}"
+        every = len(item["axes"]) == len(document["around"])
+        along = "" if every else f" along {' and '.join(item['names'])}"
+        yield f"left out: {span} px{along}, {escape(str(item['reason']))}"
+
+
+def _refusals(sizes: Iterable[Document]) -> Iterator[str]:
+    """Yield which operators refuse sizes, the one that refuses most first."""
+    refused: dict[tuple[str, str], list[Document]] = {}
+    for item in sizes:
+        by = item["refused_by"]
+        if by is not None:
+            refused.setdefault((str(by["node"]), str(by["op_type"])), []).append(item)
+    order = sorted(refused.items(), key=lambda pair: -len(pair[1]))
+    for (node, op_type), items in order[:MAX_REFUSALS]:
+        first = items[0]
+        such_as = f", such as {_times(first['size'])}" if len(items) > 1 else ""
+        which = counted(len(items), "size") if len(items) > 1 else _times(first["size"])
+        yield (
+            f"refused: {which} by '{escape(node)}' ({escape(op_type)}){such_as}: "
+            f"{escape(str(first['refused_by']['reason']))}"
+        )
+    if len(order) > MAX_REFUSALS:
+        more = sum(len(items) for _, items in order[MAX_REFUSALS:])
+        yield f"refused: {counted(more, 'size')} by other operators (see --format json)"
+
+
+def _table(items: Sequence[tuple[Document, str]]) -> str:
+    rows = [_row(item, note) for item, note in items]
     heads = list(_HEADS)
-    if all(item["dead_pixels_local"] == item["dead_pixels"] for item in sizes):
+    if all(item["dead_pixels_local"] == item["dead_pixels"] for item, _ in items):
         rows = [row[:_LOCAL] + row[_LOCAL + 1 :] for row in rows]
         heads.pop(_LOCAL)
     return table(heads, rows, right=frozenset(range(1, len(heads) - 1))).rstrip("\n")
 
 
-def _row(item: Document) -> list[str]:
-    offset = item["centre_offset"]
+def _row(item: Document, note: str) -> list[str]:
+    offset, share = item["centre_offset"], item["dead_weight_share"]
     return [
         _times(item["size"]),
         _count(item["dead_pixels"]),
         _count(item["dead_pixels_local"]),
+        UNKNOWN if share is None else "0" if share == 0 else _percent(share),
         _count(item["uneven_layers"]),
+        _count(item["leftover_layers"]),
         _count(item["phantom_windows"]),
         UNKNOWN if offset is None else f"{short_number(float(Fraction(offset)))} px",
-        ", ".join(_notes(item)),
+        note,
     ]
 
 
-def _notes(item: Document) -> list[str]:
+def _notes(item: Document) -> str:
     notes = ["current"] if item["current"] else []
-    if not item["examined"]:
+    if item["refused_by"] is not None:
+        notes.append("refused")
+    elif not item["examined"]:
         notes.append("not examined")
-    refusal = item["refused_by"]
-    if refusal is not None:
-        node = f"{escape(str(refusal['node']))} ({escape(str(refusal['op_type']))})"
-        notes.append(f"refused by {node}: {escape(str(refusal['reason']))}")
-    return notes
+    if item["too_small"] is not None:
+        notes.append("too small")
+    return ", ".join(notes)
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}" if share >= 0.001 else "<0.1%"
 
 
 def _count(value: int | None) -> str:
