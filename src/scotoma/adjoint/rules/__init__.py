@@ -1,0 +1,1 @@
+"""Adjoint rules, a module per family of operators; each is found by being here."""
