@@ -1,4 +1,4 @@
-"""Tiny models, built where they are used, and their resolution."""
+"""Tiny models, built where they are used, and what is known of them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from scotoma.facts import Facts
 from scotoma.loader import load_model
-from scotoma.resolve import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,10 +19,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from scotoma.resolve.resolution import Resolution
-
     Build = Callable[..., onnx.ModelProto]
-    Examine = Callable[..., Resolution]
+    Examine = Callable[..., Facts]
 
 FLOAT = TensorProto.FLOAT
 
@@ -78,9 +76,9 @@ def convolutions() -> Build:
 def examine(tmp_path: Path) -> Examine:
     def run(
         proto: onnx.ModelProto, size: Sequence[int] | None = None, name: str = "tiny.onnx"
-    ) -> Resolution:
+    ) -> Facts:
         path = tmp_path / name
         path.write_bytes(proto.SerializeToString())
-        return resolve(load_model(str(path)), size=size)
+        return Facts.of(load_model(str(path)), size=size)
 
     return run

@@ -31,10 +31,12 @@ def a_model() -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
 
 
-def test_a_tap_adds_one_output_and_nothing_else() -> None:
+def test_taps_add_outputs_and_nothing_else() -> None:
     expected = a_model()
     expected.graph.output.add().name = "täp"
-    assert onnx.ModelProto.FromString(edit.tap(a_model().SerializeToString(), "täp")) == expected
+    expected.graph.output.add().name = "t"
+    data = edit.tap(a_model().SerializeToString(), ["täp", "t"])
+    assert onnx.ModelProto.FromString(data) == expected
 
 
 def test_freeing_an_input_keeps_rank_and_type_and_drops_what_was_inferred() -> None:

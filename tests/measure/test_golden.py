@@ -1,25 +1,31 @@
-"""The golden numbers: path counts of 3x3 convolutions of ones, measured in onnxruntime."""
+"""Golden numbers: path counts of kernels of ones, measured in onnxruntime."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from onnx import helper
 
-from scotoma.measure import MeasureOptions, measure
+from scotoma.cli import main
+from scotoma.measure import MeasureOptions, measure, picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import onnx
 
-    from scotoma.resolve.resolution import Resolution
+    from scotoma.facts import Facts
 
     Build = Callable[..., onnx.ModelProto]
-    Examine = Callable[..., Resolution]
+    Examine = Callable[..., Facts]
 
-COUNT = MeasureOptions(functional="sum", input="zeros", delta=1.0, resolution="full")
+NODE = helper.make_node
+COUNT = MeasureOptions(functional="sum", inputs=("zeros",), delta=1.0, resolution="full")
+SAMPLES = Path(__file__).parents[2] / "sample_models"
 
 RISE = [1, 6, 21, 51, 96, 147, 192, 222, 237, 242]
 VALID_5 = [*RISE, *[243] * 8, *RISE[::-1]]
@@ -32,14 +38,17 @@ SAME_5 = [96, 171, 216, 236, 242, *[243] * 18, 242, 236, 216, 171, 96]
         (1, 0, 10, [1, 2, *[3] * 6, 2, 1]),
         (1, 1, 10, [2, *[3] * 8, 2]),
         (1, 2, 10, [3] * 10),
+        (1, 0, 28, [1, 2, *[3] * 24, 2, 1]),
+        (1, 1, 28, [2, *[3] * 26, 2]),
         (5, 0, 28, VALID_5),
         (5, 1, 28, SAME_5),
         (5, 2, 28, [243] * 28),
     ],
-    ids=["valid", "same", "full", "five valid", "five same", "five full"],
+    ids=["valid", "same", "full", "valid 28", "same 28", "five valid", "five same", "five full"],
 )
+@pytest.mark.parametrize("multiplex", [True, False])
 @pytest.mark.parametrize("batch", [1, "N"])
-def test_influence_on_the_sum_counts_paths(
+def test_influence_on_the_sum_counts_paths(  # noqa: PLR0917  what is varied
     convolutions: Build,
     examine: Examine,
     layers: int,
@@ -47,30 +56,88 @@ def test_influence_on_the_sum_counts_paths(
     size: int,
     axis: list[int],
     batch: int | str,
+    multiplex: bool,
 ) -> None:
-    resolution = examine(convolutions(layers, pad, [batch, 1, size, size]))
-    influence = measure(resolution.model, resolution, COUNT)
+    facts = examine(convolutions(layers, pad, [batch, 1, size, size]))
+    options = MeasureOptions(
+        functional="sum", inputs=("zeros",), delta=1.0, resolution="full", multiplex=multiplex
+    )
+    influence = measure(facts, options)
     assert influence.values.tolist() == np.outer(axis, axis).tolist()
     assert not influence.dead.any()
-    assert influence.passes == size * size
+    # together: as many passes as pixels share a cell of the last map
+    assert influence.work.passes == ((2 * layers + 1) ** 2 if multiplex else size * size)
+    assert influence.work.multiplexed is multiplex
+
+
+@pytest.mark.parametrize(
+    ("name", "axis"),
+    [
+        ("one_layer_valid", [1, 2, *[3] * 6, 2, 1]),
+        ("one_layer_same", [2, *[3] * 8, 2]),
+        ("one_layer_full", [3] * 10),
+        ("five_layers_valid", VALID_5),
+        ("five_layers_same", SAME_5),
+    ],
+)
+def test_the_article_through_the_command_line(
+    name: str,
+    axis: list[int],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(picture, "render", lambda *_: b"")  # it takes longer than the measurement
+    call = ["measure", str(SAMPLES / f"{name}.onnx"), "--out", str(tmp_path), "--format", "json"]
+    assert main([*call, "--input", "zeros", "--delta", "1", "--functional", "sum"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    stored = np.load(tmp_path / "influence.npy")
+    assert stored.tolist() == np.outer(axis, axis).tolist()
+    middle = len(axis) // 2
+    assert document["influence"]["corner_over_centre"] == axis[0] ** 2 / axis[middle] ** 2
+    assert document["influence"]["max"] == max(axis) ** 2
+    # a whole row perturbed at once adds the influence of its pixels
+    assert np.load(tmp_path / "rows.npy").tolist() == [n * sum(axis) for n in axis]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "tile"),
+    [
+        # what a strided convolution reads of each phase
+        (1, 2, [1, 0]), (2, 3, [1, 1, 0]), (3, 4, [1, 1, 1, 0]), (3, 2, [2, 1]), (7, 2, [4, 3]),
+        (11, 4, [3, 3, 3, 2]),
+        # and, the other way round, the overlap of a transposed convolution: its checkerboard
+        (2, 2, [1, 1]), (4, 2, [2, 2]), (5, 2, [3, 2]), (3, 3, [1, 1, 1]), (4, 3, [2, 1, 1]),
+        (5, 3, [2, 2, 1]), (6, 3, [2, 2, 2]),
+    ],
+)  # fmt: skip
+def test_a_strided_convolution_reads_in_its_phases(
+    build: Build, examine: Examine, kernel: int, stride: int, tile: list[int]
+) -> None:
+    windows = 8
+    size = (windows - 1) * stride + kernel
+    node = NODE("Conv", ["x", "w"], ["y"], strides=[stride] * 2)
+    weights = {"w": np.ones((1, 1, kernel, kernel), np.float32)}
+    influence = measure(examine(build([node], [1, 1, size, size], weights)), COUNT)
+    axis = [sum(0 <= i - o * stride < kernel for o in range(windows)) for i in range(size)]
+    assert sorted(axis[4 * stride : 5 * stride], reverse=True) == tile
+    assert influence.values.tolist() == np.outer(axis, axis).tolist()
+    assert influence.dead.tolist() == (np.outer(axis, axis) == 0).tolist()
 
 
 def test_l2_is_the_norm_of_the_change(convolutions: Build, examine: Examine) -> None:
-    resolution = examine(convolutions(1, 0, [1, 1, 10, 10]))
-    options = MeasureOptions(functional="l2", input="zeros", delta=2.0, resolution="full")
-    influence = measure(resolution.model, resolution, options)
-    # a pixel that 9 windows read changes 9 cells by 2 each
-    assert [influence.values[at] for at in ((0, 0), (0, 5), (5, 5))] == [2, 2 * np.sqrt(3), 6]
+    facts = examine(convolutions(1, 0, [1, 1, 10, 10]))
+    options = MeasureOptions(functional="l2", inputs=("zeros",), delta=2.0, resolution="full")
+    influence = measure(facts, options)
+    # a pixel that 9 windows read changes 9 cells by 1 for each unit
+    assert [influence.values[at] for at in ((0, 0), (0, 5), (5, 5))] == [1, np.sqrt(3), 3]
 
 
-def test_random_input_gives_the_same_counts_up_to_rounding(
+def test_random_inputs_give_the_same_counts_up_to_rounding(
     convolutions: Build, examine: Examine
 ) -> None:
-    resolution = examine(convolutions(5, 1, [1, 1, 28, 28]))
-    influence = measure(
-        resolution.model, resolution, MeasureOptions(functional="sum", resolution=7)
-    )
-    rows = influence.grid.samples[0]
-    expected = np.outer(SAME_5, SAME_5)[np.ix_(rows, rows)]
-    measured = influence.values[np.ix_(rows, rows)]
-    np.testing.assert_allclose(measured, expected, rtol=1e-3)
+    facts = examine(convolutions(5, 1, [1, 1, 28, 28]))
+    influence = measure(facts, MeasureOptions(functional="sum", resolution=7))
+    expected = np.outer(SAME_5, SAME_5)[influence.probed]
+    np.testing.assert_allclose(influence.values[influence.probed], expected, rtol=1e-3)
+    assert influence.probed.sum() == 49

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 __all__ = ["find_models", "load_model"]
 
 
-def load_model(path: str | PathLike[str], *, weights: bool = True) -> Model:
+def load_model(
+    path: str | PathLike[str], *, weights: bool = True, data: bytes | None = None
+) -> Model:
     """Load an ONNX file into a graph, as `scotoma.loader.read.load_model` does."""
     from scotoma.loader import read  # noqa: PLC0415  numpy, onnx and networkx are slow to import
 
-    return read.load_model(path, weights=weights)
+    return read.load_model(path, weights=weights, data=data)

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from scotoma.loader.model import Model
 
 
-def load_model(path: str | os.PathLike[str], *, weights: bool = True) -> Model:
+def load_model(
+    path: str | os.PathLike[str], *, weights: bool = True, data: bytes | None = None
+) -> Model:
     """Load an ONNX file into a graph, leaving its weights on disk.
 
     Parameters
@@ -31,6 +33,8 @@ def load_model(path: str | os.PathLike[str], *, weights: bool = True) -> Model:
         False forbids every later access to a weight payload (tensors of up to
         `scotoma.loader.wire.THRESHOLD` bytes in the model file belong to the graph and stay
         readable).
+    data
+        The bytes of the file, where they were read already; `path` is its name alone then.
 
     Raises
     ------
@@ -38,7 +42,7 @@ def load_model(path: str | os.PathLike[str], *, weights: bool = True) -> Model:
         If the file cannot be read as an ONNX model.
     """
     name = os.fspath(path)
-    mapped = source.open_model(name)
+    mapped = source.open_model(name, data)
     slim = wire.slim(mapped)
     # Imported late, so that a file that is no model is refused without them.
     from scotoma.loader.build import Builder  # noqa: PLC0415

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import mmap
 import os
 import shutil
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 STDIN = "-"
 
 
-def open_model(path: str) -> mmap.mmap:
+def open_model(path: str, data: bytes | None = None) -> mmap.mmap:
     """Map a model file read-only, without reading it.
 
     Parameters
@@ -26,6 +27,8 @@ def open_model(path: str) -> mmap.mmap:
     path
         A regular file, or ``-`` for standard input, which goes to a temporary file first so that
         no more of it is in memory than is looked at.
+    data
+        The bytes of the file, where they were read already.
 
     Raises
     ------
@@ -33,6 +36,8 @@ def open_model(path: str) -> mmap.mmap:
         ``missing``, ``empty`` or ``unreadable``.
     """
     try:
+        if data is not None:
+            return _spool(io.BytesIO(data))
         if path == STDIN:
             return _spool(sys.stdin.buffer)
         return map_file(path)

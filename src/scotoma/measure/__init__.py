@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from scotoma.measure.influence import Influence
+from scotoma.measure.method import measure
 from scotoma.measure.options import MeasureOptions
 from scotoma.measure.output import document, write
-from scotoma.measure.perturb import measure
 
 __all__ = ["Influence", "MeasureOptions", "document", "measure", "write"]

@@ -1,4 +1,4 @@
-"""Edits of a serialized ONNX file: tap a tensor, free the dimensions of its inputs.
+"""Edits of a serialized ONNX file: tap tensors, free the dimensions of its inputs.
 
 Both work on the protobuf wire format (https://protobuf.dev/programming-guides/encoding), so that
 no weight is parsed and the rest of the file stays as it is, byte for byte.
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from scotoma.errors import MeasurementError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 # Field numbers of onnx.proto.
 MODEL_GRAPH = 7
@@ -24,14 +24,14 @@ SHAPE_DIMENSION = 1
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
 
-def tap(data: bytes, tensor: str) -> bytes:
-    """Make `tensor` an output of the graph.
+def tap(data: bytes, tensors: Iterable[str]) -> bytes:
+    """Make tensors outputs of the graph.
 
-    A second ``graph`` field is appended that holds the output only: protobuf merges the fields of
+    A second ``graph`` field is appended that holds the outputs only: protobuf merges the fields of
     a message that occurs twice.
     """
-    value = _field(VALUE_NAME, tensor.encode())
-    return data + _field(MODEL_GRAPH, _field(GRAPH_OUTPUT, value))
+    values = (field(VALUE_NAME, tensor.encode()) for tensor in tensors)
+    return data + field(MODEL_GRAPH, b"".join(field(GRAPH_OUTPUT, value) for value in values))
 
 
 def free(data: bytes, ranks: Mapping[str, int]) -> bytes:
@@ -53,9 +53,9 @@ def free(data: bytes, ranks: Mapping[str, int]) -> bytes:
         If the file is not well-formed protobuf.
     """
     pieces: list[bytes | memoryview] = []  # views, so that no weight is copied twice
-    for number, wire, whole, payload in _fields(memoryview(data)):
+    for number, wire, whole, payload in fields(memoryview(data)):
         if number == MODEL_GRAPH and wire == BYTES:
-            pieces.append(_field(MODEL_GRAPH, _free_graph(payload, ranks)))
+            pieces.append(field(MODEL_GRAPH, _free_graph(payload, ranks)))
         else:
             pieces.append(whole)
     return b"".join(pieces)
@@ -63,12 +63,12 @@ def free(data: bytes, ranks: Mapping[str, int]) -> bytes:
 
 def _free_graph(graph: memoryview, ranks: Mapping[str, int]) -> bytes:
     pieces: list[bytes | memoryview] = []
-    for number, wire, whole, payload in _fields(graph):
+    for number, wire, whole, payload in fields(graph):
         if wire == BYTES and number == GRAPH_INPUT:
             rank = ranks.get(_name(payload))
-            pieces.append(whole if rank is None else _field(number, _reshaped(payload, rank)))
+            pieces.append(whole if rank is None else field(number, _reshaped(payload, rank)))
         elif wire == BYTES and number == GRAPH_OUTPUT:
-            pieces.append(_field(number, _reshaped(payload, None)))
+            pieces.append(field(number, _reshaped(payload, None)))
         elif number != GRAPH_VALUE_INFO:
             pieces.append(whole)
     return b"".join(pieces)
@@ -76,7 +76,7 @@ def _free_graph(graph: memoryview, ranks: Mapping[str, int]) -> bytes:
 
 def _name(value: memoryview) -> str:
     name = b""
-    for number, wire, _, payload in _fields(value):
+    for number, wire, _, payload in fields(value):
         if number == VALUE_NAME and wire == BYTES:
             name = bytes(payload)
     return name.decode(errors="replace")
@@ -84,29 +84,31 @@ def _name(value: memoryview) -> str:
 
 def _reshaped(value: memoryview, rank: int | None) -> bytes:
     """Give a tensor's ValueInfoProto `rank` unknown dimensions; None: no shape at all."""
-    shape = b"" if rank is None else _field(TENSOR_SHAPE, _field(SHAPE_DIMENSION, b"") * rank)
+    shape = b"" if rank is None else field(TENSOR_SHAPE, field(SHAPE_DIMENSION, b"") * rank)
 
     def tensor_type(payload: memoryview) -> bytes:
-        kept = (whole for number, _, whole, _ in _fields(payload) if number != TENSOR_SHAPE)
-        return _field(TYPE_TENSOR, b"".join(kept) + shape)
+        kept = (whole for number, _, whole, _ in fields(payload) if number != TENSOR_SHAPE)
+        return field(TYPE_TENSOR, b"".join(kept) + shape)
 
     def any_type(payload: memoryview) -> bytes:
         return b"".join(
             tensor_type(inner) if (number, wire) == (TYPE_TENSOR, BYTES) else whole
-            for number, wire, whole, inner in _fields(payload)
+            for number, wire, whole, inner in fields(payload)
         )
 
     return b"".join(
-        _field(VALUE_TYPE, any_type(inner)) if (number, wire) == (VALUE_TYPE, BYTES) else whole
-        for number, wire, whole, inner in _fields(value)
+        field(VALUE_TYPE, any_type(inner)) if (number, wire) == (VALUE_TYPE, BYTES) else whole
+        for number, wire, whole, inner in fields(value)
     )
 
 
-def _field(number: int, payload: bytes) -> bytes:
-    return _varint(number << 3 | BYTES) + _varint(len(payload)) + payload
+def field(number: int, payload: bytes) -> bytes:
+    """Return a length-delimited field."""
+    return varint(number << 3 | BYTES) + varint(len(payload)) + payload
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
+    """Return a number as protobuf writes it."""
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)
@@ -115,7 +117,7 @@ def _varint(value: int) -> bytes:
     return bytes(encoded)
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, int, memoryview, memoryview]]:
+def fields(message: memoryview) -> Iterator[tuple[int, int, memoryview, memoryview]]:
     """Yield number, wire type, the whole field and, of a length-delimited one, its payload."""
     at = 0
     while at < len(message):

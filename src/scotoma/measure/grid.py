@@ -1,106 +1,71 @@
-"""Which pixels are perturbed: all of them, or the centre pixel of every cell of an even grid."""
+"""Even grids of samples over the pixels: the centre pixel of every cell."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import TYPE_CHECKING
+from math import prod
 
 import numpy as np
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
+import numpy.typing as npt
 
 
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """An even grid of cells over the input; each cell is measured at its centre pixel."""
-
-    lengths: tuple[int, ...]
-    """Size of the input along each spatial axis, in pixels."""
-    shape: tuple[int, ...]
-    """Cells along each spatial axis, at most as many as pixels."""
-
-    @classmethod
-    def of(cls, lengths: tuple[int, ...], samples: int | None) -> Grid:
-        """Return the grid of at most `samples` cells per axis; None: one cell per pixel."""
-        if samples is None:
-            return cls(lengths, lengths)
-        return cls(lengths, tuple(min(samples, length) for length in lengths))
-
-    @property
-    def full(self) -> bool:
-        """Every pixel is a sample."""
-        return self.shape == self.lengths
-
-    @property
-    def samples(self) -> tuple[tuple[int, ...], ...]:
-        """Sampled pixels by axis: the centre of each cell, the first of two middle pixels.
-
-        Examples
-        --------
-        >>> Grid.of((10,), 3).samples
-        ((1, 4, 7),)
-        """
-        return tuple(
-            tuple((first + last - 1) // 2 for first, last in _cells(length, count))
-            for length, count in zip(self.lengths, self.shape, strict=True)
-        )
-
-    def spread(self, sampled: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Repeat every sample over its cell.
-
-        Examples
-        --------
-        >>> Grid.of((5,), 2).spread(np.array([1.0, 2.0]))
-        array([1., 1., 2., 2., 2.])
-        """
-        for axis, (length, count) in enumerate(zip(self.lengths, self.shape, strict=True)):
-            sizes = [last - first for first, last in _cells(length, count)]
-            sampled = np.repeat(sampled, sizes, axis=axis)
-        return sampled
-
-    def ranges(self, axis: int, dead: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
-        """Return where every sample across `axis` is dead, as ranges of sampled pixels.
-
-        Neighbouring samples share a range only where no unsampled pixel lies between them.
-        """
-        line = dead.all(axis=tuple(other for other in range(dead.ndim) if other != axis))
-        ranges: list[tuple[int, int]] = []
-        for pixel in np.asarray(self.samples[axis])[line].tolist():
-            if ranges and ranges[-1][1] + 1 == pixel:
-                ranges[-1] = (ranges[-1][0], pixel)
-            else:
-                ranges.append((pixel, pixel))
-        return ranges
-
-
-def affordable(lengths: tuple[int, ...], seconds_per_sample: float, budget: float) -> int | None:
-    """Return the most samples per axis that fit into `budget` seconds; None: all pixels do.
+def centres(length: int, count: int) -> npt.NDArray[np.int64]:
+    """Return the centres of `count` even cells of an axis, the first of two middle pixels.
 
     Examples
     --------
-    >>> affordable((100, 100), 0.01, 100.0) is None
-    True
-    >>> affordable((100, 200), 0.01, 4.0)
-    20
+    >>> centres(10, 3).tolist()
+    [1, 4, 7]
+    >>> centres(2, 5).tolist()
+    [0, 1]
     """
-
-    def cost(samples: int) -> float:
-        product = 1
-        for length in lengths:
-            product *= min(samples, length)
-        return product * seconds_per_sample
-
-    if cost(max(lengths)) <= budget:
-        return None
-    low, high = 1, max(lengths)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if cost(middle) <= budget else (low, middle)
-    return low
+    count = min(count, length)
+    edges = np.arange(count + 1) * length // count
+    return (edges[:-1] + edges[1:] - 1) // 2
 
 
-def _cells(length: int, count: int) -> list[tuple[int, int]]:
-    edges = [index * length // count for index in range(count + 1)]
-    return list(pairwise(edges))
+def coarse_to_fine(shape: tuple[int, ...], seed: int) -> npt.NDArray[np.int64]:
+    """Return all cells of a grid as flat indices, spread evenly from the first ones on.
+
+    Every level halves the sides of the strata; a stratum without a sample gets a random one of
+    its cells. So each level is a jittered grid: one sample in each stratum, uniform in it. More
+    cells than `MOST_SHUFFLED` come row by row.
+
+    Examples
+    --------
+    >>> order = coarse_to_fine((4, 4), 0)
+    >>> sorted(order.tolist()) == list(range(16))
+    True
+    >>> sorted(2 * (cell // 8) + cell % 4 // 2 for cell in order[:4].tolist())
+    [0, 1, 2, 3]
+    """
+    size = prod(shape)
+    if size > MOST_SHUFFLED:
+        return np.arange(size)
+    generator = np.random.default_rng(seed)
+    shuffled = generator.permutation(size)
+    backwards = np.arange(size)[::-1]
+    level = np.full(size, LEVELS, np.int8)
+    places = np.unravel_index(shuffled, shape)
+    side = float(max(shape, default=1))
+    for number in range(LEVELS):
+        stratum = np.zeros(size, np.int64)
+        strata = 1
+        for place, length in zip(places, shape, strict=True):
+            count = max(1, round(length / side))
+            stratum = stratum * count + place * count // length
+            strata *= count
+        if strata >= min(size, MOST_STRATA):
+            break
+        # The first of a stratum in the shuffled order is its sample on every finer level too.
+        first = np.full(strata, -1)
+        first[stratum[::-1]] = backwards  # of several the last one written stays
+        first = first[first >= 0]
+        level[first] = np.minimum(level[first], number)
+        side /= 2
+    return shuffled[np.argsort(level, kind="stable")]
+
+
+LEVELS = 30
+MOST_SHUFFLED = 1 << 22
+MOST_STRATA = 1 << 18
+"""From this many strata on the cells that are left follow in random order."""

@@ -1,7 +1,8 @@
-"""What a measurement leaves behind: the map, the picture, and the JSON document."""
+"""What a measurement leaves behind: the map, its picture, the profiles, and the JSON document."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from scotoma import metrics
 from scotoma.errors import UsageError
 from scotoma.measure import picture
+from scotoma.measure.summary import Summary, summarise
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -17,11 +19,22 @@ if TYPE_CHECKING:
     from scotoma.measure.influence import Influence
 
 MAP = "influence.npy"
-PICTURE = "influence.png"
+PROBED = "probed.npy"
+JOURNAL = "influence.journal"
+PLAIN = (
+    "corner_over_centre", "edge_over_centre", "left_right_ratio", "top_bottom_ratio",
+)  # fmt: skip
 
 
-def write(influence: Influence, directory: str | PathLike[str]) -> tuple[Path, ...]:
-    """Write the map and its picture into a directory, which is made if it is not there.
+def write(
+    influence: Influence,
+    directory: str | PathLike[str],
+    *,
+    summary: Summary | None = None,
+    pictures: Sequence[str] = ("png",),
+    theme: str = "light",
+) -> tuple[Path, ...]:
+    """Write the map and its pictures into a directory, which is made if it is not there.
 
     Parameters
     ----------
@@ -29,8 +42,16 @@ def write(influence: Influence, directory: str | PathLike[str]) -> tuple[Path, .
         What was measured.
     directory
         Receives ``influence.npy`` (float32, one axis per spatial axis of the input, row-major, at
-        the resolution of the input) and ``influence.png`` (a heat map; for a 1-D input a line;
-        none for a 3-D one).
+        the resolution of the input), ``influence.png``, where pixels were left out ``probed.npy``
+        (booleans, which were perturbed), and where whole rows and columns were perturbed
+        ``rows.npy`` and ``columns.npy`` (float64, NaN where one was not). Files of these names
+        from an earlier measurement are removed.
+    summary
+        Its figures, if they are at hand.
+    pictures
+        Kinds of pictures: ``png``, ``svg``, ``pdf``.
+    theme
+        ``light`` or ``dark``.
 
     Returns
     -------
@@ -43,32 +64,49 @@ def write(influence: Influence, directory: str | PathLike[str]) -> tuple[Path, .
         If the directory cannot be written.
     """
     folder = Path(directory)
-    drawn = picture.render(influence)
+    sheet = picture.sheet_of(influence, summary or summarise(influence))
+    drawn = {f"influence.{kind}": picture.render(sheet, kind, theme) for kind in pictures}
     with np.errstate(over="ignore"):
         stored = np.ascontiguousarray(influence.values, dtype=np.float32)
-    paths = [folder / MAP]
+    arrays = {
+        MAP: stored,
+        PROBED: None if influence.full else influence.probed,
+        **_lines(influence),
+    }
+    written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        np.save(paths[0], stored, allow_pickle=False)
-        if drawn is not None:
-            paths.append(folder / PICTURE)
-            paths[1].write_bytes(drawn)
+        for name, array in arrays.items():
+            (folder / name).unlink(missing_ok=True)
+            if array is not None:
+                np.save(folder / name, array, allow_pickle=False)
+                written.append(folder / name)
+        for name, image in drawn.items():
+            if image is not None:
+                (folder / name).write_bytes(image)
+                written.append(folder / name)
     except OSError as error:
         raise UsageError(f"cannot write into '{folder}': {error.strerror}") from error
-    return tuple(paths)
+    return tuple(written)
 
 
-def document(influence: Influence) -> dict[str, Any]:
+def _lines(influence: Influence) -> dict[str, np.ndarray | None]:
+    """Return the profiles by file name."""
+    return {"rows.npy": influence.row_profile, "columns.npy": influence.column_profile}
+
+
+def document(influence: Influence, summary: Summary | None = None) -> dict[str, Any]:
     """Return the measurement as JSON types, with the keys that other programs rely on.
 
-    Metrics of the map are those of `scotoma.metrics`. ``argmax`` is the first pixel of the largest
-    influence. Dead figures come from the perturbed pixels alone: the fraction is theirs, and a
-    range of rows or columns names perturbed rows or columns.
+    The numbers under ``influence`` are those of the metrics in `scotoma.metrics`; ``figures`` holds
+    them and more, each with the number of probes that it comes from and its standard error.
+    ``argmax`` is the first pixel of the largest influence. The dead fraction is that of the
+    perturbed pixels; dead rows and columns are those of which every pixel was perturbed.
     """
-    resolution, target, grid = influence.resolution, influence.target, influence.grid
-    model, examined = resolution.model, resolution.examined
-    values = influence.values
-    axes = values.ndim
+    summary = summary or summarise(influence)
+    options, target, work = influence.options, influence.target, influence.work
+    model, examined = influence.resolution.model, influence.resolution.examined
+    baselines = influence.baselines
     return {
         "schema_version": "1",
         "model": {
@@ -85,38 +123,122 @@ def document(influence: Influence) -> dict[str, Any]:
             "spatial_axes": list(examined.spatial_axes),
             "assumed": examined.assumed,
         },
-        "method": "perturb",
-        "functional": influence.options.functional,
-        "output": target.tensor,
+        "method": influence.method,
+        "method_reason": influence.reason,
+        "functional": influence.functional.name,
+        "output": target.tensors[0],
+        "outputs": list(target.tensors),
+        "target": target.why,
+        "unit": _unit_document(influence),
         "stripped": [
             {"node": operator.name, "op_type": operator.op_type} for operator in target.stripped
         ],
-        "input": influence.options.input,
-        "seed": influence.options.seed if influence.options.input == "random" else None,
-        "delta": influence.delta,
-        "resolution": {"full": grid.full, "samples": list(grid.shape)},
-        "passes": influence.passes,
-        "batch": influence.batch,
-        "seconds": round(influence.seconds, 3),
-        "influence": {
-            "max": float(values.max()),
-            "min": float(values.min()),
-            "argmax": [int(i) for i in np.unravel_index(int(values.argmax()), values.shape)],
-            "dead_pixel_fraction": metrics.dead_pixel_fraction(influence.dead),
-            "dead_rows": _ranges(influence, axes - 2),
-            "dead_cols": _ranges(influence, axes - 1),
-            "corner_over_centre": metrics.corner_over_centre(values),
-            "edge_over_centre": metrics.edge_over_centre(values),
-            "left_right_ratio": metrics.left_right_ratio(values),
-            "top_bottom_ratio": metrics.top_bottom_ratio(values),
+        "input": ", ".join(dict.fromkeys(options.inputs)) or "random",
+        "inputs": [{"label": item.label, "seed": item.seed} for item in baselines],
+        "seed": baselines[0].seed,
+        "delta": influence.steps[0] if influence.perturbed else None,
+        "difference": influence.difference if influence.perturbed else None,
+        "patch": options.patch,
+        "channels": options.channels,
+        "resolution": {
+            "full": influence.full,
+            "samples": list(influence.samples),
+            "probed": int(influence.probed.sum()),
+            "pixels": influence.probed.size,
         },
-        "agreement": None,
+        "budget": {"seconds": options.seconds, "passes": options.passes},
+        "passes": work.passes,
+        "planned_passes": work.planned,
+        "passes_by_kind": dict(work.kinds),
+        "multiplexed": work.multiplexed,
+        "batch": work.batch,
+        "jobs": options.jobs,
+        "seconds": round(influence.seconds, 3),
+        "complete": influence.complete,
+        "influence": _influence_document(influence, summary),
+        "pixels": _pixels_document(influence),
+        "gradients": _gradients_document(influence),
+        "confirmation": _confirmation_document(influence),
+        **summary.document(),
         "map": MAP,
+        "profiles": {
+            name.partition(".")[0]: name for name, a in _lines(influence).items() if a is not None
+        },
         "notes": list(influence.notes),
     }
 
 
-def _ranges(influence: Influence, axis: int) -> list[list[int]]:
-    if axis < 0:
-        return []
-    return [list(limits) for limits in influence.grid.ranges(axis, influence.dead)]
+def _unit_document(influence: Influence) -> dict[str, Any] | None:
+    """Return the unit and the box of pixels that have a path to it, both ends included."""
+    unit, structural = influence.target.unit, influence.structural
+    if unit is None:
+        return None
+    box = None
+    if structural is not None and not structural.dead.all():
+        places = np.argwhere(~structural.dead)
+        box = np.stack([places.min(axis=0), places.max(axis=0)], axis=1).tolist()
+    return {"place": list(unit), "receptive_field": box}
+
+
+def _pixels_document(influence: Influence) -> dict[str, int | None]:
+    """Return how many pixels are dead by the graph, dead by measurement only, and alive."""
+    structural = influence.structural
+    dead, known = influence.dead, influence.probed
+    proven = None if structural is None else structural.dead
+    local = dead if proven is None else dead & ~proven
+    live = known & ~dead
+    if influence.gradients is not None and influence.confirmation is not None:
+        live = influence.gradients.linked | influence.confirmation.probed & ~dead
+    return {
+        "structurally_dead": None if proven is None else int(proven.sum()),
+        "locally_dead": int(local.sum()),
+        "live": int(live.sum()),
+    }
+
+
+def _gradients_document(influence: Influence) -> dict[str, Any] | None:
+    found = influence.gradients
+    if found is None:
+        return None
+    return {
+        "inputs": len(influence.baselines),
+        "cotangents": found.cotangents,
+        "random": bool(len(found.groups)),
+        "relative_error": found.error,
+        "residual_bytes": found.residual_bytes,
+        "seconds": round(found.seconds, 3),
+    }
+
+
+def _confirmation_document(influence: Influence) -> dict[str, Any] | None:
+    found = influence.confirmation
+    if found is None:
+        return None
+    return {
+        "perturbed_pixels": int(found.probed.sum()),
+        "compared_pixels": found.compared,
+        "correlation": found.correlation,
+        "median_relative_error": found.median_relative_error,
+        "max_relative_error": found.max_relative_error,
+        "scale": found.scale,
+        "moved_without_gradient": found.moved,
+        "moved_without_gradient_pixels": [list(pixel) for pixel in found.moved_pixels],
+        "unmoved_with_gradient": found.unmoved,
+        "unmoved_with_gradient_pixels": [list(pixel) for pixel in found.unmoved_pixels],
+    }
+
+
+def _influence_document(influence: Influence, summary: Summary) -> dict[str, Any]:
+    """Return the figures of the map as plain numbers."""
+    values = influence.values
+    rows, columns = metrics.dead_ranges(influence.dead)
+    plain = {key: found.value for key, found in summary.figures.items()}
+    return {
+        "max": float(values.max()),
+        "min": float(values.min()),
+        "argmax": [int(i) for i in np.unravel_index(int(values.argmax()), values.shape)],
+        "dead_pixel_fraction": plain.get("dead_pixel_fraction"),
+        "dead_rows": [list(limits) for limits in rows],
+        "dead_cols": [list(limits) for limits in columns],
+        **{key: plain.get(key) for key in PLAIN},
+    }

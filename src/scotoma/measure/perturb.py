@@ -1,226 +1,244 @@
-"""Measures influence: perturbs one pixel at a time and records how the output changes."""
+"""Measures influence by perturbation: moves pixels and records how the target tensors change."""
 
 from __future__ import annotations
 
-import math
-from itertools import islice
+import hashlib
+from collections.abc import Callable
+from contextlib import nullcontext
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scotoma import metrics
 from scotoma.errors import MeasurementError
-from scotoma.measure.baseline import feed
-from scotoma.measure.grid import Grid, affordable
-from scotoma.measure.influence import Influence
-from scotoma.measure.options import MeasureOptions
-from scotoma.measure.prober import SLOW_PASS, Prober
-from scotoma.measure.session import Session
-from scotoma.measure.target import Target, choose
+from scotoma.measure import journal
+from scotoma.measure.boxes import same_bits
+from scotoma.measure.campaign import Campaign, campaign
+from scotoma.measure.execute import Limits, Run
+from scotoma.measure.influence import Influence, Work
+from scotoma.measure.ledger import Ledger
+from scotoma.measure.plan import COLUMNS, DEAD, KINDS, ROWS
+from scotoma.measure.prober import Prober
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import numpy.typing as npt
-
-    from scotoma.loader.model import Model
-    from scotoma.resolve.resolution import InputShape, Resolution
+    from scotoma.facts import Facts
+    from scotoma.measure.options import MeasureOptions
+    from scotoma.measure.setup import Setup
 
     Progress = Callable[[int, int], None]
 
-RANDOM = frozenset(
-    {
-        "Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
-        "RandomUniformLike",
-    }
-)  # fmt: skip
-REPEATS = 3
-REPEATS_IF_RANDOM = 64
-"""A drop path that keeps a block with probability 0.95 is caught in 64 runs with 96 %."""
-PATIENCE = 10.0
-"""Seconds after which a model that seems random but repeats itself is believed."""
 
-
-def measure(
-    model: Model,
-    resolution: Resolution,
-    options: MeasureOptions | None = None,
+def perturb(
+    facts: Facts,
+    setup: Setup,
+    options: MeasureOptions,
+    start: float,
     progress: Progress | None = None,
 ) -> Influence:
-    """Measure what each pixel of the examined input does to one tensor of the model.
+    """Measure what each pixel does to the target by moving it.
 
-    The influence of a pixel is ``|F(x + delta at the pixel) - F(x)|`` where F is the sum over the
-    tensor, or for ``l2`` the Euclidean norm of the change of the tensor; sums are taken in
-    float64. All channels of the pixel are perturbed together. Inputs other than the examined one
-    are fed zeros of their shapes.
+    The influence of a pixel is the functional of the target's change over the step that the pixel
+    was moved by, and the mean over the inputs: ``change(F(x - d), F(x + d)) / 2 d`` or
+    ``change(F(x), F(x + d)) / d``. Sums are taken in float64. A pixel is dead if on every input
+    and in every direction the target stays the same bit for bit.
 
     Parameters
     ----------
-    model
-        The model, as loaded.
-    resolution
-        The model at the input shapes that it is to run at.
-    options
-        What to measure; None: the defaults.
+    setup
+        What to run it on.
+    start
+        When the measurement began, in seconds of `time.perf_counter`: the budget counts from here.
     progress
-        Called with the samples done and the samples in all, after every call of onnxruntime.
-
-    Returns
-    -------
-    Influence
-        The map at the resolution of the input.
+        Called with the passes done and the passes expected in all, after every few passes.
 
     Raises
     ------
-    UsageError
-        If an option does not fit the model: an unknown tensor, an input file of another size.
     MeasurementError
-        If onnxruntime cannot run the model, the model is random, its answer is not finite, or it
-        has no spatial input.
+        If an answer is not finite, the model drifts, or nothing could be measured within the
+        limits.
     """
-    options = options or MeasureOptions()
-    examined = resolution.examined
-    if examined is None or not examined.shape or not examined.spatial_axes:
-        raise MeasurementError("the model has no spatial input whose pixels could be perturbed")
-    lengths = tuple(examined.shape[axis] for axis in examined.spatial_axes)
-    if min(examined.shape) < 1:
-        raise MeasurementError(f"input '{examined.name}' has no pixels at {examined.shape}")
-    start = perf_counter()
-    target = choose(resolution, options.output)
-    session = Session(resolution, target, options.data)
-    prober = Prober(
-        session,
-        feed(resolution, examined, session.dtypes(), options),
-        examined,
-        options.delta,
-        options.functional,
-        target.tensor,
+    ready = campaign(facts, setup, options)
+    run = carry_out(ready, setup, options, start, progress)
+    return _influence(facts, setup, options, ready, run, perf_counter() - start)
+
+
+def carry_out(
+    ready: Campaign,
+    setup: Setup,
+    options: MeasureOptions,
+    start: float,
+    progress: Progress | None,
+) -> Run:
+    """Run a plan within the limits, from the journal on if there is one to go on from.
+
+    Raises
+    ------
+    MeasurementError
+        If an answer is not finite, or the same input no longer gives the same output at the end.
+    """
+    chosen, subject = ready.plan, setup.subject
+    ledger = Ledger(subject.lattice, len(subject.baselines))
+    if ready.dead is not None:
+        ledger.add_dead(ready.dead)
+    budget = options.seconds
+    run = Run(
+        plan=chosen,
+        probers=[Prober(subject, ready.boxes, ready.batch) for _ in range(options.jobs)],
+        limits=Limits(None if budget is None else start + budget, options.passes),
+        ledger=ledger,
+        progress=progress,
+        total=ready.passes + chosen.passes,
+        spent=ready.passes,
     )
-    notes = _target_notes(target) + _require_repeatable(model, prober)
-    if _leaves_batch_open(model, examined) and prober.time(SLOW_PASS) < SLOW_PASS:
-        prober.try_batch()
-    grid, why = _grid(lengths, prober, options)
-    values, moved = _sample(prober, grid, progress)
-    if not prober.repeats():
+    opened = None
+    if options.journal is not None:
+        digest = _digest(ready, setup, options)
+        if options.resume and options.journal.exists():
+            opened, responses = journal.resume(options.journal, chosen, digest)
+            for index, response in enumerate(responses):
+                ledger.add(chosen.unit(index), response)
+            run.done = len(responses)
+            run.spent += sum(map(chosen.cost, range(run.done)))
+        else:
+            opened = journal.begin(options.journal, digest)
+        run.journal = opened
+    with opened or nullcontext():
+        run.go()
+    if not same_bits(subject.answer(0), subject.session.run(subject.baselines[0].feed)):
         raise MeasurementError(
             "the model drifts: the same input gave another output after the measurement than before"
         )
-    notes += why
-    if not moved.all():
-        notes.append(_dead_note(options))
-    return Influence(
-        values=grid.spread(values),
-        dead=~moved,
-        grid=grid,
-        resolution=resolution,
-        target=target,
-        options=options,
-        delta=options.delta,
-        passes=math.prod(grid.shape),
-        batch=prober.batch,
-        seconds=perf_counter() - start,
-        notes=tuple(notes),
-    )
+    return run
 
 
-def _sample(
-    prober: Prober, grid: Grid, progress: Progress | None
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """Return influence and liveness of every sample of the grid."""
-    values = np.zeros(grid.shape)
-    moved = np.zeros(grid.shape, dtype=bool)
-    samples = grid.samples
-    total, done = values.size, 0
-    cells = np.ndindex(grid.shape)
-    while batch := list(islice(cells, prober.batch)):
-        pixels = [tuple(s[i] for s, i in zip(samples, cell, strict=True)) for cell in batch]
-        for cell, (influence, changed) in zip(batch, prober.respond(pixels), strict=True):
-            values[cell] = influence
-            moved[cell] = changed
-        done += len(batch)
-        if progress is not None:
-            progress(done, total)
-    return values, moved
+def _digest(ready: Campaign, setup: Setup, options: MeasureOptions) -> str:
+    """Return what a journal must agree with: plan, model, inputs, steps and functional."""
+    subject = setup.subject
+    aim = (setup.target.tensors, setup.target.unit)
+    texts = (setup.functional.name, *aim, setup.step, setup.difference)
+    state = hashlib.sha256()
+    for number, baseline in enumerate(subject.baselines):
+        for name in sorted(baseline.feed):
+            state.update(np.ascontiguousarray(baseline.feed[name]).tobytes())
+        for array in subject.answer(number):
+            state.update(np.ascontiguousarray(array).tobytes())
+    more = (options.channels, ready.boxes is not None, subject.session.version)
+    return ready.plan.digest(repr(texts).encode(), repr(more).encode(), state.digest())
 
 
-def _grid(
-    lengths: tuple[int, ...], prober: Prober, options: MeasureOptions
-) -> tuple[Grid, list[str]]:
-    """Return the samples to take, and what to say about it."""
-    samples = options.resolution
-    reason = "as asked"
-    if samples is None:
-        seconds = prober.time(0.5)
-        samples = affordable(lengths, seconds, options.budget)
-        whole = math.prod(lengths) * seconds
-        reason = f"all {_times(lengths)} pixels would take about {whole:.0f} s"
-    grid = Grid.of(lengths, samples if isinstance(samples, int) else None)
-    if grid.full:
-        return grid, []
-    note = (
-        f"{_times(grid.shape)} pixels were perturbed, {reason}; each stands for its cell in the"
-        " map, dead figures count these pixels only, and a regular pattern may come from the grid"
-    )
-    return grid, [note]
-
-
-def _require_repeatable(model: Model, prober: Prober) -> list[str]:
-    """Refuse a model that answers the same input differently; return what to say otherwise."""
-    suspects = [
-        operator
-        for _, operator in model.walk()
-        if operator.op_type in RANDOM
-        or (operator.op_type == "Dropout" and len(operator.inputs) > 2 and operator.inputs[2])
-    ]
-    named = ", ".join(f"'{operator.name}' ({operator.op_type})" for operator in suspects[:3])
-    if len(suspects) > 3:
-        named += f" and {len(suspects) - 3} more"
-    start, runs = perf_counter(), 1
-    while runs <= REPEATS or (
-        suspects and runs <= REPEATS_IF_RANDOM and perf_counter() - start < PATIENCE
-    ):
-        if not prober.repeats():
-            source = f": {named}" if suspects else ""
-            raise MeasurementError(
-                f"the model is random, the same input gave two different outputs{source}"
-            )
-        runs += 1
-    if suspects:
-        return [f"the model holds random operators ({named}), but {runs} runs were identical"]
-    return []
-
-
-def _leaves_batch_open(model: Model, examined: InputShape) -> bool:
-    """Return whether the file declares the first dimension of the input without a number."""
-    for value in model.main.inputs:
-        if value.name == examined.name:
-            return value.shape is not None and not isinstance(value.shape[0], int)
-    return False
-
-
-def _target_notes(target: Target) -> list[str]:
-    if target.stripped:
-        names = ", ".join(f"{op.op_type} '{op.name}'" for op in reversed(target.stripped))
-        where = f"measured before {names}, at '{target.tensor}'"
-        return [f"{where}: behind it a confident model looks blind"]
-    if target.saturated is not None:
-        operator = target.saturated
-        where = f"measured behind {operator.op_type} '{operator.name}'"
-        return [f"{where}, where a confident model looks blind: try the tensor before it"]
-    return []
-
-
-def _dead_note(options: MeasureOptions) -> str:
-    if options.input == "zeros":
-        return (
-            "an input of zeros holds every rectifier at its kink: a pixel that looks dead here may"
-            " be live on another input"
+def _influence(
+    facts: Facts,
+    setup: Setup,
+    options: MeasureOptions,
+    ready: Campaign,
+    run: Run,
+    seconds: float,
+) -> Influence:
+    """Put together what a run has found."""
+    subject = setup.subject
+    places, responses, moved = run.ledger.places()
+    if not len(places) and not run.interrupted and run.done == 0:
+        raise MeasurementError(
+            "nothing could be measured within the limits: one pixel takes"
+            f" {ready.plan.cost(0)} passes; allow more with --budget or --passes"
         )
-    return (
-        "dead pixels changed nothing on this one input: evidence, not proof, that nothing reads"
-        " them"
+    pixels = subject.lattice.middles(places)
+    values, dead, probed = _maps(subject.lattice.pixels, pixels, responses, moved)
+    unfinished = run.done < len(ready.plan)
+    stated = options.resolution is not None
+    notes = [*setup.notes_with_step, *ready.notes]
+    if run.interrupted:
+        notes.append(f"interrupted after {run.spent:,} of {run.total:,} passes")
+    elif unfinished and stated:
+        notes.append(f"the limit was reached after {run.spent:,} of {run.total:,} passes")
+    if not probed.all():
+        notes.append(_sampled(int(probed.sum()), probed.size, subject.lattice.patch))
+    notes += evidence(setup, dead)
+    return Influence(
+        values=values,
+        dead=dead,
+        probed=probed,
+        places=pixels,
+        responses=responses,
+        row_profile=run.ledger.profile(ROWS),
+        column_profile=run.ledger.profile(COLUMNS),
+        structural=setup.structural,
+        resolution=facts.resolution,
+        facts=facts,
+        target=setup.target,
+        functional=setup.functional,
+        options=options,
+        baselines=subject.baselines,
+        difference=setup.difference,
+        steps=(setup.step,) * len(subject.baselines),
+        samples=tuple(map(len, ready.plan.samples)),
+        work=work_of(ready, run),
+        seconds=seconds,
+        complete=not run.interrupted and not (unfinished and stated),
+        interrupted=run.interrupted,
+        notes=tuple(dict.fromkeys(notes)),
     )
 
 
-def _times(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))
+def work_of(ready: Campaign, run: Run) -> Work:
+    """Return what a run has cost."""
+    kinds = ready.plan.kinds[: run.done]
+    per_kind = {
+        kind: sum(map(ready.plan.cost, np.flatnonzero(kinds == number).tolist()))
+        for number, kind in enumerate(KINDS)
+    }
+    return Work(
+        passes=run.spent,
+        planned=run.total,
+        kinds={**per_kind, DEAD: ready.passes},
+        multiplexed=ready.several,
+        batch=ready.batch,
+    )
+
+
+def evidence(setup: Setup, dead: np.ndarray) -> list[str]:
+    """Return what to say of pixels that are dead though the graph connects them."""
+    if setup.structural is None:
+        return []
+    count = int((dead & ~setup.structural.dead).sum())
+    if not count:
+        return []
+    said = (
+        f"{_counted(count, 'pixel')} more than the graph says changed nothing on"
+        f" {_counted(len(setup.subject.baselines), 'input')}: evidence, not proof, that nothing"
+        f" reads {'it' if count == 1 else 'them'}"
+    )
+    return [said]
+
+
+def _maps(
+    shape: tuple[int, ...],
+    pixels: np.ndarray,
+    responses: np.ndarray,
+    moved: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the maps of influence, dead pixels and perturbed pixels."""
+    values = np.zeros(shape)
+    dead, probed = np.zeros(shape, bool), np.zeros(shape, bool)
+    at = tuple(pixels.T)
+    values[at] = responses.mean(axis=0)
+    dead[at] = ~moved
+    probed[at] = True
+    if probed.any() and not probed.all():
+        values = metrics.fill(values, probed)
+    return values, dead, probed
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _sampled(count: int, pixels: int, patch: int) -> str:
+    what = f"{count:,} of {pixels:,} pixels were"
+    if patch > 1:
+        what = f"{count:,} patches of {patch} pixels along each axis were"
+    return (
+        f"{what} perturbed: in the map each pixel shows the nearest of them, and dead figures count"
+        " these alone"
+    )

@@ -1,187 +1,196 @@
-"""Runs a model on single-pixel perturbations, alone or in batches, and takes the functional."""
+"""Runs units of a plan: perturbs places on every input and takes the functional of the answers."""
 
 from __future__ import annotations
 
-import math
-from time import perf_counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scotoma.errors import MeasurementError
-from scotoma.measure.baseline import stimulus
+from scotoma.measure.boxes import Boxes, same_bits
+from scotoma.measure.plan import PIXELS, Plan, Probe, Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy.typing as npt
 
-    from scotoma.measure.session import Session
-    from scotoma.resolve.resolution import InputShape
+    from scotoma.measure.subject import Region, Subject
 
-    Pixel = tuple[int, ...]
+    Array = npt.NDArray[Any]
 
-BATCH = 16
-SLOW_PASS = 0.002
-"""Seconds; a pass that takes longer gains nothing from a batch on a CPU."""
-LARGEST_BATCH = 2**26
-"""Bytes of one batch of inputs."""
+MOST_HELD = 2**30
+"""Bytes of inputs that are kept for writing."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Response:
+    """What one unit gave."""
+
+    values: npt.NDArray[np.float64]
+    """Influence per unit of input, (inputs, places), the mean over the channels if each had a
+    pass of its own."""
+    moved: npt.NDArray[np.bool_]
+    """By place: some bit of the target changed on some input."""
+
+
+class _Asked:
+    """A unit with what its passes have given so far."""
+
+    def __init__(self, unit: Unit, probes: tuple[Probe, ...]) -> None:
+        self.unit = unit
+        self.probes = probes
+        size = prod(map(len, unit.positions)) if unit.kind == PIXELS else 1
+        self.moved = np.zeros(size, bool)
+        self.last = np.zeros(size)
+        self._values: dict[int, list[npt.NDArray[np.float64]]] = {}
+
+    def take(self, number: int, influence: npt.NDArray[np.float64]) -> None:
+        """Keep the influence of the places on one input."""
+        self.last = influence
+        self._values.setdefault(number, []).append(influence)
+
+    def response(self) -> Response:
+        """Return the mean over the channels, and what moved."""
+        values = [np.mean(of_channels, axis=0) for of_channels in self._values.values()]
+        return Response(np.stack(values), self.moved)
 
 
 class Prober:
-    """Perturbs pixels of one baseline and says how the measured tensor answers.
+    """Answers units of a plan, with buffers of its own: one for each thread.
 
     Parameters
     ----------
-    session
-        The model.
-    feed
-        An array for every input of the model; that of the examined input is the baseline.
-    examined
-        The input whose pixels are perturbed.
-    delta
-        See `scotoma.measure.baseline.stimulus`.
-    functional
-        ``sum`` or ``l2``.
-    tensor
-        Name of the measured tensor, for messages.
-
-    Raises
-    ------
-    MeasurementError
-        If the answer to the baseline is empty or holds a number that is not finite.
+    subject
+        The model and its inputs.
+    boxes
+        Where to read the answers to places that are perturbed together; None: there are none.
+    batch
+        Inputs per call of onnxruntime; see `scotoma.measure.trials.batch_size`.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        feed: dict[str, npt.NDArray[Any]],
-        examined: InputShape,
-        delta: float,
-        functional: str,
-        tensor: str,
-    ) -> None:
-        self._session = session
-        self._feed = feed
-        self._name = examined.name
-        self._axes = examined.spatial_axes
-        self._functional = functional
-        self._tensor = tensor
-        self._baseline = feed[examined.name]
-        self._perturbed = stimulus(self._baseline, delta)
-        self._rows = self._baseline.copy()
-        self._answer = session.run(feed)
-        self.batch = 1
-        if self._answer.size == 0:
-            raise MeasurementError(f"'{tensor}' is empty at this input size")
-        if not np.isfinite(self._answer).all():
-            raise MeasurementError(f"'{tensor}' holds NaN or infinity before anything is perturbed")
+    def __init__(self, subject: Subject, boxes: Boxes | None, batch: int = 1) -> None:
+        self.subject = subject
+        self._boxes = boxes
+        self.batch = batch
+        self._buffers: dict[int, Array] = {}
 
-    def repeats(self) -> bool:
-        """Return whether the baseline gives the same answer again, bit for bit."""
-        answer = self._session.run(self._feed)
-        return answer.shape == self._answer.shape and answer.tobytes() == self._answer.tobytes()
-
-    def try_batch(self) -> None:
-        """Run several pixels in one call from now on, if that is right and pays.
-
-        Right: every row of a batch equals the run of its input alone, bit for bit. Only for an
-        input that leads with a batch axis of size 1 which the file leaves open.
-        """
-        fits = self._baseline.nbytes * BATCH <= LARGEST_BATCH
-        if self._baseline.shape[0] != 1 or 0 in self._axes or len(self._feed) != 1 or not fits:
-            return
-        rows = np.repeat(self._baseline, BATCH, axis=0)
-        for row, pixel in enumerate(self._spread_pixels(BATCH - 2)):
-            self._set(rows, row, pixel, self._perturbed)
-        rows[-1] = self._perturbed[0]
-        start = perf_counter()
-        alone = [self._session.run({self._name: rows[row : row + 1]}) for row in range(BATCH)]
-        seconds_alone = perf_counter() - start
-        try:
-            self._session.run({self._name: rows})
-            start = perf_counter()
-            together = self._session.run({self._name: rows})
-            seconds_together = perf_counter() - start
-        except MeasurementError:
-            return  # the file says "any batch", but an operator inside is made for one
-        if together.shape != (BATCH, *self._answer.shape[1:]) or self._answer.shape[:1] != (1,):
-            return
-        same = all(
-            single.shape == self._answer.shape and single.tobytes() == together[row].tobytes()
-            for row, single in enumerate(alone)
-        )
-        if same and seconds_together < seconds_alone:
-            self.batch = BATCH
-            self._rows = np.repeat(self._baseline, BATCH, axis=0)
-
-    def time(self, seconds: float) -> float:
-        """Return the seconds that one pixel takes, from passes of about `seconds` in all."""
-        pixels = self._spread_pixels(self.batch)
-        self.respond(pixels)  # the first run of a shape allocates
-        start = perf_counter()
-        calls = 0
-        while calls < 3 or (calls < 64 and perf_counter() - start < seconds):
-            self.respond(pixels)
-            calls += 1
-        return (perf_counter() - start) / (calls * self.batch)
-
-    def respond(self, pixels: Sequence[Pixel]) -> list[tuple[float, bool]]:
-        """Perturb each pixel alone; return its influence and whether any cell changed.
-
-        Parameters
-        ----------
-        pixels
-            At most `batch` positions along the spatial axes.
+    def respond(self, plan: Plan, indices: Sequence[int]) -> list[Response]:
+        """Perturb the places of some units; the result of each depends on nothing else.
 
         Raises
         ------
         MeasurementError
-            If the answer is not finite, or changes its shape.
+            If an answer is not finite, or changes its shape.
         """
-        for row, pixel in enumerate(pixels):
-            self._set(self._rows, row, pixel, self._perturbed)
-        answer = self._session.run({**self._feed, self._name: self._rows})
-        for row, pixel in enumerate(pixels):
-            self._set(self._rows, row, pixel, self._baseline)
+        asked = [_Asked(plan.unit(index), tuple(plan.probes(index))) for index in indices]
+        regions = {
+            (at, channel): self.subject.region(one.unit, channel)
+            for at, one in enumerate(asked)
+            for channel in dict.fromkeys(probe.channel for probe in one.probes)
+        }
+        for number in range(plan.variants.inputs):
+            rows = [
+                (at, probe)
+                for at, one in enumerate(asked)
+                for probe in one.probes
+                if probe.input == number
+            ]
+            before = self.subject.answer(number)
+            answers: list[list[Array]] = []
+            for start in range(0, len(rows), self.batch):
+                part = rows[start : start + self.batch]
+                answers += self._call(
+                    number, [(regions[at, probe.channel], probe.sign) for at, probe in part]
+                )
+            low = before
+            for (at, probe), answer in zip(rows, answers, strict=True):
+                _require_shapes(before, answer)
+                if probe.sign < 0:
+                    low = answer
+                    continue
+                start_from = low if len(plan.variants.signs) > 1 else before
+                asked[at].take(number, self._influence(asked[at].unit, number, start_from, answer))
+                self._mark(asked[at], before, start_from, answer)
+        return [one.response() for one in asked]
+
+    def run_alone(self, number: int, unit: Unit, probe: Probe) -> list[Array]:
+        """Return the target tensors for one perturbed input."""
+        return self._call(number, [(self.subject.region(unit, probe.channel), probe.sign)])[0]
+
+    def _call(self, number: int, rows: Sequence[tuple[Region, int]]) -> list[list[Array]]:
+        """Return the target tensors for every perturbed input; at most a batch of them."""
+        subject = self.subject
+        baseline, extremes = subject.baseline(number), subject.extremes[number]
+        buffer = self._buffer(number)
+        places: list[Region] = []
+        for row, (region, sign) in enumerate(rows):
+            place = region if self.batch == 1 else (slice(row, row + 1), *region[1:])
+            buffer[place] = (extremes.high if sign > 0 else extremes.low)[region]
+            places.append(place)
+        answer = subject.session.run({**subject.baselines[number].feed, subject.name: buffer})
+        for place, (region, _) in zip(places, rows, strict=True):
+            buffer[place] = baseline[region]
         if self.batch == 1:
-            return [self._influence(answer, pixels[0])]
-        return [self._influence(answer[r : r + 1], pixel) for r, pixel in enumerate(pixels)]
+            return [answer]
+        return [[array[row : row + 1] for array in answer] for row in range(len(rows))]
 
-    def _influence(self, answer: npt.NDArray[Any], pixel: Pixel) -> tuple[float, bool]:
-        if answer.shape != self._answer.shape:
-            raise MeasurementError(
-                f"the shape of '{self._tensor}' depends on the values of the input"
-                f" ({self._answer.shape}, then {answer.shape}): measure another tensor"
-            )
-        with np.errstate(all="ignore"):
-            change = np.subtract(answer, self._answer, dtype=np.float64).ravel()
-            if self._functional == "sum":
-                influence = abs(float(change.sum()))
-            else:
-                influence = math.sqrt(float(np.dot(change, change)))
-        if not math.isfinite(influence):
-            place = ", ".join(map(str, pixel))
-            raise MeasurementError(
-                f"'{self._tensor}' is not finite once pixel ({place}) is perturbed: try a smaller"
-                " delta"
-            )
-        return influence, bool(change.any())
+    def _buffer(self, number: int) -> Array:
+        """Return a copy of an input that may be written to, repeated for a batch."""
+        buffer = self._buffers.get(number)
+        if buffer is None:
+            baseline = self.subject.baseline(number)
+            if sum(held.nbytes for held in self._buffers.values()) > MOST_HELD:
+                self._buffers.clear()
+            buffer = np.repeat(baseline, self.batch, axis=0) if self.batch > 1 else baseline.copy()
+            self._buffers[number] = buffer
+        return buffer
 
-    def _set(
-        self, rows: npt.NDArray[Any], row: int, pixel: Pixel, source: npt.NDArray[Any]
+    def _mark(
+        self, asked: _Asked, baseline: Sequence[Array], low: Sequence[Array], high: Sequence[Array]
     ) -> None:
-        """Copy all channels of one pixel from `source` into a row of a batch."""
-        place: list[int | slice] = [slice(None)] * source.ndim
-        for axis, position in zip(self._axes, pixel, strict=True):
-            place[axis] = position
-        if len(rows) == len(source):
-            rows[tuple(place)] = source[tuple(place)]
-        else:
-            rows[(row, *place[1:])] = source[(0, *place[1:])]
+        """Mark the places of a unit that moved something.
 
-    def _spread_pixels(self, count: int) -> list[Pixel]:
-        """Return some pixels along the diagonal, the corners among them."""
-        sizes = [self._baseline.shape[axis] for axis in self._axes]
-        last = max(1, count - 1)
-        return [tuple(step * (size - 1) // last for size in sizes) for step in range(count)]
+        Where the functional changed something moved; only where it did not, bits are compared.
+        """
+        asked.moved |= asked.last > 0
+        if asked.moved.all():
+            return
+        for answer in (high,) if low is baseline else (low, high):
+            if self._reads_boxes(asked.unit) and self._boxes is not None:
+                asked.moved |= self._boxes.moved(baseline, answer, asked.unit.positions)
+            else:
+                asked.moved |= not same_bits(baseline, answer)
+
+    def _influence(
+        self, unit: Unit, number: int, before: Sequence[Array], after: Sequence[Array]
+    ) -> npt.NDArray[np.float64]:
+        functional = self.subject.functionals[number]
+        if self._reads_boxes(unit) and self._boxes is not None:
+            changes = self._boxes.responses(functional, before, after, unit.positions)
+        else:
+            changes = np.array([functional.change(before, after)])
+        influence: npt.NDArray[np.float64] = changes / abs(self.subject.extremes[number].span)
+        if not np.isfinite(influence).all():
+            first = 0 if unit.kind != PIXELS else int(np.flatnonzero(~np.isfinite(influence))[0])
+            where = ", ".join(map(str, unit.places[first].tolist()))
+            what = "pixel" if unit.kind == PIXELS else unit.kind.removesuffix("s")
+            raise MeasurementError(
+                f"the target is not finite once {what} ({where}) is perturbed: try a smaller delta"
+            )
+        return influence
+
+    @staticmethod
+    def _reads_boxes(unit: Unit) -> bool:
+        """Tell whether the unit has several places, or could have: then it is read in boxes."""
+        return unit.kind == PIXELS and any(len(positions) > 1 for positions in unit.positions)
+
+
+def _require_shapes(before: Sequence[Array], after: Sequence[Array]) -> None:
+    for old, new in zip(before, after, strict=True):
+        if old.shape != new.shape:
+            raise MeasurementError(
+                f"the shape of a target tensor depends on the values of the input ({old.shape},"
+                f" then {new.shape}): measure another tensor"
+            )

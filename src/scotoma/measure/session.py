@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scotoma.errors import MeasurementError
-from scotoma.measure import edit
+from scotoma.measure import edit, freeze
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import numpy.typing as npt
 
     from scotoma.loader.model import Value
@@ -37,11 +36,11 @@ LARGEST_EDIT = 2**31
 
 
 class Session:
-    """A model in onnxruntime that returns one tensor, with the file's own semantics.
+    """A model in onnxruntime that returns the target tensors, with the file's own semantics.
 
-    One thread, so that a cell which does not depend on a pixel is bit for bit the same when the
-    pixel changes. Only the optimisations that keep every rounding are on ("basic"), without those
-    of `UNFAITHFUL`.
+    One thread for each run, so that a cell which does not depend on a pixel is bit for bit the
+    same when the pixel changes; several threads may call `run` at once. Only the optimisations
+    that keep every rounding are on ("basic"), without those of `UNFAITHFUL`.
 
     Parameters
     ----------
@@ -49,9 +48,11 @@ class Session:
         The model at the shapes that it is to run at. Where its file fixes other sizes, they are
         taken out of a copy in memory.
     target
-        The tensor to return.
+        The tensors to return.
     data
         The model file; None: it is opened by its path, so that external data is found beside it.
+    frozen
+        Run a copy in which `scotoma.measure.freeze` made random operators repeat themselves.
 
     Raises
     ------
@@ -59,7 +60,9 @@ class Session:
         If onnxruntime refuses the model.
     """
 
-    def __init__(self, resolution: Resolution, target: Target, data: bytes | None) -> None:
+    def __init__(
+        self, resolution: Resolution, target: Target, data: bytes | None, *, frozen: bool = False
+    ) -> None:
         import onnxruntime  # noqa: PLC0415  slow to import
 
         onnxruntime.set_default_logger_severity(4)
@@ -75,10 +78,11 @@ class Session:
                 "session.model_external_initializers_file_folder_path",
                 str(Path(path).resolve().parent),
             )
-        source = _edited(resolution, target, data)
+        source = _edited(resolution, target, data, frozen=frozen)
         self._run_options = onnxruntime.RunOptions()
         self._run_options.log_severity_level = 4
-        self._tensor = target.tensor
+        self._tensors = list(target.tensors)
+        self._index = target.index
         try:
             self._session: Any = onnxruntime.InferenceSession(
                 path if source is None else source,
@@ -88,6 +92,13 @@ class Session:
             )
         except Exception as error:  # its errors share no other base
             raise MeasurementError(f"onnxruntime cannot load the model: {_line(error)}") from error
+
+    @property
+    def version(self) -> str:
+        """Version of onnxruntime."""
+        import onnxruntime  # noqa: PLC0415  slow to import
+
+        return str(onnxruntime.__version__)
 
     def dtypes(self) -> dict[str, np.dtype[Any]]:
         """Return the element type of every input that must be fed.
@@ -106,25 +117,28 @@ class Session:
             types[value.name] = np.dtype(NUMPY_TYPES[value.type])
         return types
 
-    def run(self, feed: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
-        """Return the measured tensor for these inputs.
+    def run(self, feed: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        """Return the target tensors for these inputs.
 
         Raises
         ------
         MeasurementError
-            If onnxruntime fails, or the value is no tensor of numbers.
+            If onnxruntime fails, or a value is no tensor of numbers.
         """
         try:
-            (value,) = self._session.run([self._tensor], feed, self._run_options)
+            values = self._session.run(self._tensors, feed, self._run_options)
         except Exception as error:  # its errors share no other base
             raise MeasurementError(f"onnxruntime cannot run the model: {_line(error)}") from error
-        if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub":
-            raise MeasurementError(f"'{self._tensor}' is no tensor of numbers")
-        return value
+        for name, value in zip(self._tensors, values, strict=True):
+            if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub":
+                raise MeasurementError(f"'{name}' is no tensor of numbers")
+        return [value if self._index is None else value[self._index] for value in values]
 
 
-def _edited(resolution: Resolution, target: Target, data: bytes | None) -> bytes | None:
-    """Return the bytes of the model with the target tapped and the sizes freed; None: no edit."""
+def _edited(
+    resolution: Resolution, target: Target, data: bytes | None, *, frozen: bool
+) -> bytes | None:
+    """Return the model with the target tapped and the sizes freed; None: the file as it is."""
     declared = {value.name: value for value in resolution.model.main.inputs}
     ranks = {
         entry.name: len(entry.shape)
@@ -133,25 +147,29 @@ def _edited(resolution: Resolution, target: Target, data: bytes | None) -> bytes
         and entry.name in declared
         and _forbids(declared[entry.name], entry.shape)
     }
-    if not (ranks or target.tapped):
+    if not (ranks or target.tapped or frozen):
         return data
-    if data is None:
-        path = Path(resolution.model.path)
-        try:
-            if path.stat().st_size >= LARGEST_EDIT:
-                raise MeasurementError(
-                    "the file is larger than 2 GiB: only an output of its own, at the size that it"
-                    " declares, can be measured"
-                )
-            data = path.read_bytes()
-        except OSError as error:
-            raise MeasurementError(f"the model cannot be read: {error.strerror}") from error
+    data = data if data is not None else _read(Path(resolution.model.path))
+    if frozen:
+        data = freeze.frozen(data, resolution.dtypes)
     if ranks:
         data = edit.free(data, ranks)
-    return edit.tap(data, target.tensor) if target.tapped else data
+    return edit.tap(data, sorted(target.tapped)) if target.tapped else data
 
 
-def _forbids(declared: Value, shape: tuple[int, ...]) -> bool:
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size >= LARGEST_EDIT:
+            raise MeasurementError(
+                "the file is larger than 2 GiB: only an output of its own, at the size that it"
+                " declares, can be measured"
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise MeasurementError(f"the model cannot be read: {error.strerror}") from error
+
+
+def _forbids(declared: Value, shape: Sequence[int]) -> bool:
     """Return whether the declared dimensions of an input do not allow the shape."""
     if declared.shape is None:
         return False
