@@ -11,12 +11,13 @@ from typing import Any
 import click
 import example_rules
 import pytest
+from example_reports import REPORTS
 from golden_files import check_golden
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scotoma.facts import Unanalysed
-from scotoma.findings import Location
+from scotoma.findings import Location, Severity, Suppressed
 from scotoma.report import REPORTERS, render
 from scotoma.report.document import number
 from scotoma.report.escape import escape
@@ -24,17 +25,14 @@ from scotoma.report.rules import explain, render_json, render_markdown, render_t
 from scotoma.report.table import table
 from scotoma.results import Report
 
-REPORTS = {
-    "findings": example_rules.report_with_findings,
-    "undecided": example_rules.report_undecided,
-    "clean": example_rules.report_clean,
-}
+SUFFIXES = {"text": "txt", "junit": "junit.xml", "github": "github.txt", "gitlab": "gitlab.json",
+            "markdown": "md"}  # fmt: skip
 
 
-@pytest.mark.parametrize("format_name", REPORTERS)
+@pytest.mark.parametrize("format_name", [name for name in REPORTERS if name != "html"])
 @pytest.mark.parametrize("kind", REPORTS)
 def test_each_format_renders_each_report_as_before(kind: str, format_name: str) -> None:
-    suffix = {"text": "txt"}.get(format_name, format_name)
+    suffix = SUFFIXES.get(format_name, format_name)
     check_golden(f"{kind}.{suffix}", click.unstyle(render(REPORTS[kind](), format_name)))
 
 
@@ -62,6 +60,7 @@ def test_json_has_the_keys_of_the_contract() -> None:
         "note": 0,
         "undecided": 2,
         "suppressed": 0,
+        "hidden": 0,
         "models": 2,
     }
     bad, cut = document["models"]
@@ -153,7 +152,7 @@ def test_text_lists_the_first_places_and_the_most_frequent_gaps() -> None:
     finding = report.rules[0].finding(places, "many", remedy="")
     model = dataclasses.replace(report.models[0], findings=(finding,), unanalysed=tuple(gaps))
     lines = click.unstyle(render(Report(report.rules, (model,)), "text")).splitlines()
-    assert lines[3:-2] == [
+    assert lines[4:-2] == [
         "  warning XX101 lost-pixels at conv0 (Conv)",
         "    many",
         *(f"    also conv{index} (Conv)" for index in range(1, 6)),
@@ -164,6 +163,56 @@ def test_text_lists_the_first_places_and_the_most_frequent_gaps() -> None:
         *(f"    Op{index} n{index}: why" for index in range(4)),
         "    and 2 other kinds (see --format json)",
     ]
+
+
+def test_text_names_first_what_cannot_run() -> None:
+    report = example_rules.report_clean()
+    gaps = [Unanalysed(f"n{index}", f"Op{index % 6}", "why") for index in range(18)]
+    gaps.append(Unanalysed("conv", "Conv", "cannot run at this size: too small"))
+    refusal = "'conv' (Conv) cannot run at this size: too small"
+    model = dataclasses.replace(report.models[0], unanalysed=tuple(gaps), refusal=refusal)
+    lines = click.unstyle(render(Report(report.rules, (model,)), "text")).splitlines()
+    assert lines[4:7] == [
+        "  not analysed: 19 operators",
+        "    Conv conv: cannot run at this size: too small",
+        "    3 x Op0, first n0: why",
+    ]
+
+
+def test_the_task_is_told_in_every_document() -> None:
+    document = json.loads(render(example_rules.report_with_findings(), "json"))
+    because = f"output 'y' of '{example_rules.NASTY}' (Conv)"
+    assert [model["task"] for model in document["models"]] == [
+        {"value": "dense", "assumed": True, "because": because}, None,
+    ]  # fmt: skip
+    report = example_rules.report_clean()
+    model = dataclasses.replace(report.models[0], task=None)
+    assert "  task unknown (--task sets it)\n" in render(Report(report.rules, (model,)), "text")
+    assert "task" not in render(example_rules.report_undecided(), "text")
+
+
+def test_what_is_hidden_counts_all_the_same() -> None:
+    report = example_rules.report_with_findings().shown_from(Severity.ERROR)
+    document = json.loads(render(report, "json"))
+    assert [f["severity"] for f in document["models"][0]["findings"]] == ["error"]
+    assert document["summary"] == {
+        "error": 1, "warning": 1, "note": 0, "undecided": 2, "suppressed": 0, "hidden": 1,
+        "models": 2,
+    }  # fmt: skip
+    text = click.unstyle(render(dataclasses.replace(report, statistics=True), "text"))
+    assert "warning XX101" not in text
+    assert "  1 finding of lower severity hidden\n" in text
+    assert "XX101  lost-pixels         2       1\n" in text
+    assert "1 error, 1 warning, 0 notes, 2 undecided, 1 hidden, 1 rule crash\n" in text
+
+
+def test_what_is_suppressed_is_not_hidden() -> None:
+    report = example_rules.report_with_findings()
+    known = Suppressed("baseline", "known", "known.json")
+    bad = report.models[0]
+    findings = tuple(dataclasses.replace(f, suppressed=known) for f in bad.findings)
+    low = dataclasses.replace(bad, findings=findings).shown_from(Severity.ERROR)
+    assert (low.findings, low.hidden, low.counted) == (findings, (), ())
 
 
 def test_table_is_aligned() -> None:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import shutil
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from scotoma.errors import UsageError
+from scotoma.errors import OutputError, ScotomaError, UsageError
 
 STDOUT = "-"
+
+_CALLERS_FAULT = frozenset(
+    {
+        errno.EACCES, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR,
+        errno.EPERM, errno.EROFS,
+    }
+)  # fmt: skip
+"""What goes wrong with a file that cannot be there; the rest befalls a file that can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,35 +54,106 @@ def targets(given: Iterable[str], default: str, formats: Collection[str]) -> lis
     for index, target in enumerate(found):
         if any(other.path == target.path for other in found[:index]):
             raise UsageError(f"-o: two documents would go to '{target.path}'")
-        if target.path != STDOUT and not Path(target.path).absolute().parent.is_dir():
-            raise UsageError(f"-o: there is no folder for '{target.path}'")
+        if target.path != STDOUT:
+            _refuse(target.path)
     return found or [Target(default, STDOUT)]
+
+
+def _refuse(path: str) -> None:
+    """Raise UsageError for a file that cannot be written, before time is spent on it."""
+    place = Path(path)
+    try:
+        if place.is_dir():
+            raise UsageError(f"-o: '{path}' is a folder")
+        if not place.absolute().parent.is_dir():
+            raise UsageError(f"-o: there is no folder for '{path}'")
+        if os.access(place if place.exists() else place.absolute().parent, os.W_OK):
+            return
+        reason = os.strerror(errno.EACCES)
+    except OSError as error:  # no file can have this name
+        reason = str(error.strerror)
+    raise UsageError(f"-o: '{path}' cannot be written: {reason}")
+
+
+def write_all(
+    places: Iterable[Target], render: Callable[[str], str], *, colour: bool
+) -> list[ScotomaError]:
+    """Write one document to each place; return what went wrong, after which the others are tried.
+
+    Parameters
+    ----------
+    render
+        Makes the document of a format.
+    """
+    problems: list[ScotomaError] = []
+    for place in places:
+        try:
+            write(render(place.format_name), place.path, colour=colour)
+        except (OutputError, UsageError) as error:
+            problems.append(error)
+    return problems
 
 
 def write(text: str, path: str, *, colour: bool) -> None:
     """Write a document to a file, or to standard output with or without its styles.
 
+    A file is written whole or left as it was.
+
     Raises
     ------
     UsageError
-        If the file cannot be written.
+        If there can be no such file.
+    OutputError
+        If it cannot hold the document.
     """
     if path == STDOUT:
         _write_stdout(text if colour else click.unstyle(text))
         return
     try:
-        Path(path).write_text(click.unstyle(text), encoding="utf-8")
+        _write_file(Path(path), click.unstyle(text).encode("utf-8", "backslashreplace"))
     except OSError as error:
-        raise UsageError(f"'{path}' cannot be written: {error.strerror}") from error
+        kind = UsageError if error.errno in _CALLERS_FAULT else OutputError
+        raise kind(f"'{path}' cannot be written: {error.strerror}") from error
+
+
+def _write_file(path: Path, data: bytes) -> None:
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)  # a device or a pipe is not to be replaced
+        return
+    target = path.resolve()  # a link stays a link
+    beside = target.with_name(f".scotoma-{os.getpid()}-{os.urandom(4).hex()}.tmp")
+    try:
+        with beside.open("xb") as file:
+            file.write(data)
+        if target.exists():
+            shutil.copymode(target, beside)
+        beside.replace(target)
+    except PermissionError:
+        beside.unlink(missing_ok=True)
+        if not target.exists():
+            raise
+        target.write_bytes(data)  # its folder takes no new file
+    except BaseException:  # Ctrl-C as well
+        beside.unlink(missing_ok=True)
+        raise
 
 
 def _write_stdout(text: str) -> None:
+    if sys.stdout is None:  # closed by the caller
+        raise UsageError("standard output is closed: -o FILE writes to a file")
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader has seen enough. What is left in the buffer must not fail at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_stdout()  # the reader has seen enough
+    except OSError as error:
+        _forget_stdout()
+        raise OutputError(f"standard output cannot be written: {error.strerror}") from error
+
+
+def _forget_stdout() -> None:
+    """Send what is left in the buffer nowhere, so that it does not fail at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def use_colour(choice: str) -> bool:
@@ -83,7 +164,7 @@ def use_colour(choice: str) -> bool:
     """
     if choice != "auto":
         return choice == "always"
-    return not os.environ.get("NO_COLOR") and sys.stdout.isatty()
+    return not os.environ.get("NO_COLOR") and sys.stdout is not None and sys.stdout.isatty()
 
 
 def complain(message: str) -> None:

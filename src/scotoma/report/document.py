@@ -1,50 +1,65 @@
-"""Turns results into the plain dictionaries of the JSON contract."""
+"""Turns results into the plain dictionaries of the JSON contract, `scotoma.report.contract`."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from scotoma import __version__
 from scotoma.findings import Severity
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
-    from scotoma.findings import Finding, Location, Measurement, Quantity, Suppressed
+    from scotoma.findings import Evidence, Finding, Location, Measurement, Quantity, Suppressed
+    from scotoma.report.contract.common import (
+        Certainty,
+        ExaminedFoot,
+        ExaminedHead,
+        Goal,
+        InputDocument,
+        Level,
+        RuleDocument,
+        Status,
+        ToolDocument,
+    )
+    from scotoma.report.contract.lint import (
+        BaselineDocument,
+        EvidenceDocument,
+        FindingDocument,
+        LintDocument,
+        LocationDocument,
+        MeasuredDocument,
+        MeasurementDocument,
+        ModelDocument,
+        ModelHead,
+        StatisticsDocument,
+        SuppressedDocument,
+        Suppressor,
+        TaskDocument,
+    )
     from scotoma.resolve.resolution import InputShape
-    from scotoma.results import BaselineUse, ModelReport, Report
+    from scotoma.results import BaselineUse, Measured, ModelReport, Report
     from scotoma.rule import Rule
+    from scotoma.task import TaskTaken
 
-SCHEMA_VERSION = "1"
-
-Document = dict[str, Any]
+SCHEMA_VERSION: Final = "1"
 
 
-def report_document(report: Report) -> Document:
+def report_document(report: Report) -> LintDocument:
     """Return the document of ``scotoma lint``."""
-    return {
+    document: LintDocument = {
         "schema_version": SCHEMA_VERSION,
         "tool": tool_document(report.rules),
-        "models": [
-            {
-                **model_document(model),
-                "findings": [finding_document(finding) for finding in model.findings],
-                "undecided": [
-                    {"code": item.code, "node": item.node, "reason": item.reason}
-                    for item in model.undecided
-                ],
-                "rule_errors": [
-                    {"code": item.code, "error": item.error} for item in model.rule_failures
-                ],
-            }
-            for model in report.models
-        ],
+        "models": [_whole_model(model) for model in report.models],
         "summary": {
-            **{str(severity): report.count(severity) for severity in reversed(Severity)},
+            "error": report.count(Severity.ERROR),
+            "warning": report.count(Severity.WARNING),
+            "note": report.count(Severity.NOTE),
             "undecided": report.undecided,
             "suppressed": report.suppressed,
+            "hidden": report.hidden,
             "models": len(report.models),
         },
         "unused_suppressions": [
@@ -52,20 +67,56 @@ def report_document(report: Report) -> Document:
             for u in report.unused_suppressions
         ],
         "baselines": [_baseline_document(use) for use in report.baselines],
-        **({"statistics": statistics_document(report)} if report.statistics else {}),
+    }
+    if report.statistics:
+        document["statistics"] = statistics_document(report)
+    return document
+
+
+def _whole_model(model: ModelReport) -> ModelDocument:
+    said: ModelDocument = {
+        **model_document(model),  # type: ignore[typeddict-item]  # `measure` need not be there
+        "findings": [finding_document(finding) for finding in model.findings],
+        "undecided": [
+            {"code": item.code, "node": item.node, "reason": item.reason}
+            for item in model.undecided
+        ],
+        "rule_errors": [{"code": item.code, "error": item.error} for item in model.rule_failures],
+    }
+    if model.measured is not None:
+        said["measure"] = _measured_document(model.measured)
+    return said
+
+
+def _measured_document(measured: Measured) -> MeasuredDocument:
+    return {
+        "status": cast("Any", measured.status),
+        "reason": measured.reason,
+        "seconds": measured.seconds,
+        "passes": measured.passes,
+        "influence": cast("Any", measured.influence),
+        "outputs": cast("Any", list(measured.outputs)),
+        "thresholds": [
+            {
+                "name": item.name,
+                "limit": item.limit,
+                "value": item.value,
+                "standard_error": item.error,
+                "verdict": cast("Any", item.verdict),
+                "judged_on": item.judged_on,
+            }
+            for item in measured.thresholds
+        ],
+        "skipped": list(measured.skipped),
     }
 
 
-def statistics_document(report: Report) -> list[Document]:
+def statistics_document(report: Report) -> list[StatisticsDocument]:
     """Return how many findings that count each rule has, the most frequent first."""
     counted = report.counted
     names = {finding.code: finding.name for finding in counted}
     counts = Counter(finding.code for finding in counted)
-    models = Counter(
-        code
-        for model in report.models
-        for code in {f.code for f in model.findings if f.suppressed is None}
-    )
+    models = Counter(code for model in report.models for code in {f.code for f in model.counted})
     order = sorted(counts, key=lambda code: (-counts[code], code))
     return [
         {"code": code, "name": names[code], "findings": counts[code], "models": models[code]}
@@ -73,7 +124,7 @@ def statistics_document(report: Report) -> list[Document]:
     ]
 
 
-def _baseline_document(use: BaselineUse) -> Document:
+def _baseline_document(use: BaselineUse) -> BaselineDocument:
     return {
         "path": use.path,
         "known": use.known,
@@ -82,7 +133,7 @@ def _baseline_document(use: BaselineUse) -> Document:
             {
                 "path": k.path,
                 "code": k.code,
-                "severity": k.severity,
+                "severity": cast("Level", k.severity),
                 "node": k.node,
                 "message": k.message,
                 "fingerprint": k.fingerprint,
@@ -92,23 +143,25 @@ def _baseline_document(use: BaselineUse) -> Document:
     }
 
 
-def tool_document(rules: Sequence[Rule]) -> Document:
+def tool_document(rules: Sequence[Rule]) -> ToolDocument:
     """Return what made a document: the program, its version and the rules that ran."""
     return {"name": "scotoma", "version": __version__, "rules": [rule_document(r) for r in rules]}
 
 
-def rule_document(rule: Rule) -> Document:
+def rule_document(rule: Rule) -> RuleDocument:
     """Return what a rule says of itself."""
     meta = rule.meta
     return {
         "code": meta.code,
         "name": meta.name,
-        "severity": str(meta.severity),
-        "confidence": str(meta.confidence),
+        "severity": _level(meta.severity),
+        "severity_by_task": {str(task): _level(s) for task, s in meta.severity_by_task.items()},
+        "confidence": cast("Certainty", str(meta.confidence)),
         "summary": rule.summary,
         "since": meta.since,
         "default": meta.default,
         "references": list(meta.references),
+        "runtimes": list(meta.runtimes),
         "options": [
             {"name": item.name, "default": _plain(item.default), "what": item.what}
             for item in rule.declared_options
@@ -116,14 +169,18 @@ def rule_document(rule: Rule) -> Document:
     }
 
 
-def _plain(value: object) -> object:
+def _level(severity: Severity) -> Level:
+    return cast("Level", str(severity))
+
+
+def _plain(value: object) -> Any:
     """Return a default as JSON can carry it, a fraction as it is written in a configuration."""
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return value if isinstance(value, bool | int | float | str | None) else str(value)
 
 
-def model_document(model: ModelReport) -> Document:
+def model_document(model: ModelReport) -> ModelHead:
     """Return what identifies a model, how it was examined and what could not be analysed."""
     failure = model.failure
     return {
@@ -135,7 +192,8 @@ def model_document(model: ModelReport) -> Document:
         "opsets": dict(sorted(model.opsets.items())),
         "input": input_document(model.examined) if model.examined else None,
         "inputs": [input_document(item) for item in model.inputs],
-        "status": model.status,
+        "task": _task_document(model.task) if model.task else None,
+        "status": cast("Status", model.status),
         "error": {"kind": failure.kind, "message": failure.message} if failure else None,
         "refusal": model.refusal,
         "unanalysed": [
@@ -145,7 +203,15 @@ def model_document(model: ModelReport) -> Document:
     }
 
 
-def input_document(item: InputShape) -> Document:
+def _task_document(task: TaskTaken) -> TaskDocument:
+    return {
+        "value": cast("Goal", str(task.value)),
+        "assumed": task.assumed,
+        "because": task.because,
+    }
+
+
+def input_document(item: InputShape) -> InputDocument:
     """Return an input with the shape that it is examined at."""
     return {
         "name": item.name,
@@ -155,7 +221,7 @@ def input_document(item: InputShape) -> Document:
     }
 
 
-def examined_head(facts: Facts) -> Document:
+def examined_head(facts: Facts) -> ExaminedHead:
     """Return what the document of one examined model begins with."""
     model, examined = facts.model, facts.resolution.examined
     return {
@@ -171,23 +237,23 @@ def examined_head(facts: Facts) -> Document:
     }
 
 
-def examined_foot(facts: Facts) -> Document:
+def examined_foot(facts: Facts) -> ExaminedFoot:
     """Return what the document of one examined model ends with."""
     return {
-        "status": facts.status,
+        "status": cast("Status", facts.status),
         "unanalysed": [
             {"node": u.node, "op_type": u.op_type, "reason": u.reason} for u in facts.unanalysed
         ],
     }
 
 
-def finding_document(finding: Finding) -> Document:
+def finding_document(finding: Finding) -> FindingDocument:
     """Return a finding; its node, operator type and tensor are those of the primary location."""
-    return {
+    document: FindingDocument = {
         "code": finding.code,
         "name": finding.name,
-        "severity": str(finding.severity),
-        "confidence": str(finding.confidence),
+        "severity": _level(finding.severity),
+        "confidence": cast("Certainty", str(finding.confidence)),
         "message": finding.message,
         "node": finding.primary.node,
         "op_type": finding.primary.op_type,
@@ -199,15 +265,30 @@ def finding_document(finding: Finding) -> Document:
         "suppressed": _suppressed_document(finding.suppressed),
         "runtimes": finding.runtimes,
     }
+    if finding.evidence is not None:
+        document["evidence"] = _evidence_document(finding.evidence)
+    return document
 
 
-def _suppressed_document(suppressed: Suppressed | None) -> Document | None:
+def _evidence_document(evidence: Evidence) -> EvidenceDocument:
+    return {
+        "status": cast("Any", evidence.status),
+        "reason": evidence.reason,
+        "measurements": [_measurement_document(item) for item in evidence.measurements],
+        "outputs": [
+            {"output": item.output, "status": cast("Any", item.status)} for item in evidence.outputs
+        ],
+    }
+
+
+def _suppressed_document(suppressed: Suppressed | None) -> SuppressedDocument | None:
     if suppressed is None:
         return None
-    return {"reason": suppressed.reason, "by": suppressed.by, "source": suppressed.source}
+    by = cast("Suppressor", suppressed.by)
+    return {"reason": suppressed.reason, "by": by, "source": suppressed.source}
 
 
-def _location_document(location: Location) -> Document:
+def _location_document(location: Location) -> LocationDocument:
     return {
         "node": location.node,
         "op_type": location.op_type,
@@ -216,7 +297,7 @@ def _location_document(location: Location) -> Document:
     }
 
 
-def _measurement_document(measurement: Measurement) -> Document:
+def _measurement_document(measurement: Measurement) -> MeasurementDocument:
     return {
         "name": measurement.name,
         "value": number(measurement.value),

@@ -28,3 +28,14 @@ def escape(text: str) -> str:
         char.encode("unicode_escape").decode() if unicodedata.category(char) in _HARMFUL else char
         for char in text
     )
+
+
+def clip(text: str, most: int) -> str:
+    """Return a text with at most so many characters, the last a … where some were cut off.
+
+    Examples
+    --------
+    >>> clip("convolution", 5), clip("conv", 5)
+    ('conv…', 'conv')
+    """
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -11,9 +11,11 @@ import click
 from scotoma.report.document import SCHEMA_VERSION, tool_document
 from scotoma.report.json import dump
 from scotoma.report.table import table
+from scotoma.report.text import counted
 
 if TYPE_CHECKING:
-    from scotoma.rule import Rule
+    from scotoma.findings import Severity
+    from scotoma.rule import Rule, RuleMeta
 
 WIDTH = 88
 
@@ -24,7 +26,7 @@ def render_table(rules: Iterable[Rule]) -> str:
         (
             rule.meta.code,
             rule.meta.name,
-            str(rule.meta.severity),
+            severity_text(rule.meta),
             "on" if rule.meta.default else "off",
             rule.summary,
         )
@@ -38,10 +40,40 @@ def render_markdown(rules: Iterable[Rule]) -> str:
     lines = ["| code | name | severity | what it finds |", "| --- | --- | --- | --- |"]
     for rule in rules:
         meta = rule.meta
-        severity = str(meta.severity) + ("" if meta.default else ", off by default")
+        severity = severity_text(meta) + ("" if meta.default else ", off by default")
         cells = (meta.code, f"`{meta.name}`", severity, rule.summary.replace("|", "\\|"))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def severity_text(meta: RuleMeta) -> str:
+    """Return the severity of a rule, and those that it has by the task of a model.
+
+    Examples
+    --------
+    >>> from scotoma.findings import Severity
+    >>> from scotoma.rule import RuleMeta
+    >>> from scotoma.task import Task
+    >>> low = {Task.CLASSIFY: Severity.NOTE}
+    >>> severity_text(
+    ...     RuleMeta(
+    ...         code="XX1", name="x", severity=Severity.WARNING, since="1", severity_by_task=low
+    ...     )
+    ... )
+    'warning (classify: note)'
+    """
+    levels: dict[Severity, list[str]] = {}
+    for task, severity in meta.severity_by_task.items():
+        levels.setdefault(severity, []).append(str(task))
+    parts = [f"{', '.join(tasks)}: {severity}" for severity, tasks in levels.items()]
+    return f"{meta.severity} ({'; '.join(parts)})" if parts else str(meta.severity)
+
+
+def render_family(family: str, rules: Sequence[Rule]) -> str:
+    """Return the rules whose codes begin alike, and how to read about one."""
+    count, first = counted(len(rules), "rule"), rules[0].meta.code
+    head = f"{family.upper()} is a family of {count}; `scotoma explain {first}` explains one."
+    return f"{head}\n\n{render_table(rules)}"
 
 
 def render_json(rules: Iterable[Rule]) -> str:
@@ -58,7 +90,7 @@ def explain(rule: Rule) -> str:
     default = "on by default" if meta.default else "off by default"
     lines = [
         title,
-        f"{meta.severity}, confidence {meta.confidence}, {default}, since {meta.since}",
+        f"{severity_text(meta)}, confidence {meta.confidence}, {default}, since {meta.since}",
         "",
         *textwrap.wrap(rule.documentation.summary, WIDTH),
     ]
@@ -68,6 +100,9 @@ def explain(rule: Rule) -> str:
         lines += ["", click.style("Options", bold=True)]
         for item in rule.declared_options:
             lines += _indented(f"{item.name} = {item.default}: {item.what}")
+    if meta.runtimes:
+        known = f"--runtime leaves out what other versions do: {', '.join(meta.runtimes)}"
+        lines += ["", click.style("Runtimes", bold=True), *_indented(known)]
     if meta.references and "References" not in rule.documentation.sections:
         lines += ["", click.style("References", bold=True), *_indented("\n".join(meta.references))]
     return "\n".join(lines) + "\n"

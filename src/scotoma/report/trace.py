@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -13,6 +13,7 @@ from scotoma.report.table import table
 from scotoma.report.text import counted, input_line, short_number
 
 Document = Mapping[str, Any]
+Row = TypeVar("Row", bound=Document)
 
 UNKNOWN = "-"
 MAX_NAME = 40
@@ -65,10 +66,7 @@ def render_trace(document: Document) -> str:
 def _tensor_table(tensors: Sequence[Document]) -> str:
     """Return one row for each tensor that differs from the row before it or is of some kind."""
     named = [{**tensor, "node": tensor.get("node") or tensor["name"]} for tensor in tensors]
-    kept = named[:1]
-    for tensor in named[1:]:
-        if tensor.get("kind") or any(tensor.get(key) != kept[-1].get(key) for key in _GEOMETRY):
-            kept.append(tensor)
+    kept = told_apart(named)
     shown = [
         (head, key)
         for head, key in COLUMNS
@@ -76,7 +74,7 @@ def _tensor_table(tensors: Sequence[Document]) -> str:
     ]
     if all(t.get("receptive_field_local") == t.get("receptive_field") for t in kept):
         shown = [(head, key) for head, key in shown if key != "receptive_field_local"]
-    rows = [[_cell(key, tensor.get(key)) for _, key in shown] for tensor in kept]
+    rows = [[cell(key, tensor.get(key)) for _, key in shown] for tensor in kept]
     right = frozenset(index for index, (_, key) in enumerate(shown) if key in _RIGHT)
     text = table([head for head, _ in shown], rows, right=right)
     if len(kept) < len(named):
@@ -85,7 +83,16 @@ def _tensor_table(tensors: Sequence[Document]) -> str:
     return text
 
 
-def _cell(key: str, value: object) -> str:
+def told_apart(tensors: Sequence[Row]) -> list[Row]:
+    """Return the tensors that differ from the one before them or are of some kind."""
+    kept = list(tensors[:1])
+    for tensor in tensors[1:]:
+        if tensor.get("kind") or any(tensor.get(key) != kept[-1].get(key) for key in _GEOMETRY):
+            kept.append(tensor)
+    return kept
+
+
+def cell(key: str, value: object) -> str:
     """Return one value as text: a list as ``7x7``, or ``0, 15/2`` where it holds coordinates."""
     if value is None or value == "":
         return "" if key == "note" else UNKNOWN

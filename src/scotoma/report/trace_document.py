@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, cast
 
 from scotoma.report.document import examined_foot, examined_head
 from scotoma.trace.layers import kind, multiply_adds, parameters
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
+    from scotoma.report.contract.trace import CoverageDocument, TensorDocument, TraceDocument
+    from scotoma.sweep import Coverage
     from scotoma.trace import Geometry
 
-    Row = dict[str, object]
+
+class _Field(TypedDict):
+    """What a tensor sees."""
+
+    receptive_field: list[int] | None
+    receptive_field_local: list[int] | None
+    effective_stride: list[str] | None
+    centre: list[str] | None
+    note: str
 
 
-def trace_document(facts: Facts, *, tensor: str | None = None) -> Row:
+def trace_document(facts: Facts, *, tensor: str | None = None) -> TraceDocument:
     """Return the document of the JSON contract for one model.
 
     Parameters
@@ -38,26 +48,34 @@ def trace_document(facts: Facts, *, tensor: str | None = None) -> Row:
         "tensors": []
         if geometry is None
         else _rows(facts, geometry, coverage.absorbed if coverage is not None else {}),
-        "coverage": coverage.document() if coverage is not None else None,
-        "coverage_local": local.document() if local is not None else None,
+        "coverage": _coverage(coverage),
+        "coverage_local": _coverage(local),
         **examined_foot(facts),
     }
 
 
-def _rows(facts: Facts, geometry: Geometry, absorbed: Mapping[str, float]) -> list[Row]:
+def _coverage(found: Coverage | None) -> CoverageDocument | None:
+    return None if found is None else cast("CoverageDocument", found.document())
+
+
+def _rows(facts: Facts, geometry: Geometry, absorbed: Mapping[str, float]) -> list[TensorDocument]:
     producers = facts.producers
     rows = []
     for name in geometry.flows:
         if "\0" in name:
             continue
-        operator = producers.get(name)
-        row: Row = {
+        operator, field = producers.get(name), _field(geometry, name)
+        row: TensorDocument = {
             "name": name,
             "node": operator.name if operator is not None else None,
             "op_type": operator.op_type if operator is not None else "Input",
             "shape": _listed(facts.shape(name)),
             "spatial_axes": _listed(geometry.spatial_axes(name)),
-            **_field(geometry, name),
+            "receptive_field": field["receptive_field"],
+            "receptive_field_local": field["receptive_field_local"],
+            "effective_stride": field["effective_stride"],
+            "centre": field["centre"],
+            "note": field["note"],
         }
         if operator is not None and name == operator.outputs[0]:
             row["kind"] = kind(geometry, operator)
@@ -68,10 +86,10 @@ def _rows(facts: Facts, geometry: Geometry, absorbed: Mapping[str, float]) -> li
     return rows
 
 
-def _field(geometry: Geometry, name: str) -> Row:
+def _field(geometry: Geometry, name: str) -> _Field:
     """Return receptive field, effective stride and centre of a tensor, with a note on gaps."""
     flow = geometry.flows[name]
-    empty: Row = {
+    empty: _Field = {
         "receptive_field": None,
         "receptive_field_local": None,
         "effective_stride": None,
@@ -93,12 +111,13 @@ def _field(geometry: Geometry, name: str) -> Row:
         notes[f"of the middle cell; others up to {'x'.join(map(str, widest))}"] = None
     if flow.whole:
         notes["whole-map paths see the whole image"] = None
-    if None in sizes:
+    known = [size for size in sizes if size is not None]
+    if len(known) < len(sizes):
         return {**empty, "note": "; ".join(notes) or "not known"}
     centres = [None if f is None else f.centre for f in fields]
     return {
-        "receptive_field": None if flow.whole else sizes,
-        "receptive_field_local": sizes,
+        "receptive_field": None if flow.whole else known,
+        "receptive_field_local": known,
         "effective_stride": [str(f.effective_stride) for f in fields if f is not None],
         "centre": None if None in centres else [str(c) for c in centres],
         "note": "; ".join(notes),

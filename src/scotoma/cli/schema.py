@@ -1,0 +1,29 @@
+"""``scotoma schema``: what the JSON documents hold, for programs that read them."""
+
+from __future__ import annotations
+
+import click
+
+from scotoma.cli.options import run_options
+from scotoma.cli.output import STDOUT, write
+from scotoma.report.schema import DOCUMENTS
+
+
+@click.command()
+@click.argument(
+    "document",
+    type=click.Choice(list(DOCUMENTS)),
+    default="lint",
+    metavar=f"[{'|'.join(DOCUMENTS)}]",
+)
+@run_options
+def schema(document: str, *, debug: bool, colour: str) -> None:
+    """Print the JSON Schema of what a command writes with --format json.
+
+    Of `scotoma lint` unless another command is named.
+    """
+    from scotoma.report.json import dump  # noqa: PLC0415  not for --help
+    from scotoma.report.schema import schema_of  # noqa: PLC0415
+
+    del debug, colour  # read by `scotoma.cli.main`; JSON has no colours
+    write(dump(schema_of(document)), STDOUT, colour=False)
