@@ -1,4 +1,7 @@
-"""Reads rule fixtures: a small model as ONNX text, with what the rules must say of it.
+"""For tests: holds models against the rules, and rules against fixtures.
+
+`assert_clean` fails a test where a model has findings. A fixture is a small model as ONNX text,
+with what the rules must say of it.
 
 A fixture is an ``.onnxtxt`` file. Comment lines state its expectations, and why::
 
@@ -26,10 +29,12 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
+from scotoma.api.lint import lint
+from scotoma.api.settings import LintSettings
 from scotoma.engine import Options, lint_model
 from scotoma.results import ModelReport
 from scotoma.rule import Rule
@@ -38,8 +43,47 @@ if TYPE_CHECKING:
     import onnx
     from numpy.typing import NDArray
 
+    from scotoma.api.lint import LintResult
+    from scotoma.api.models import ModelSource
+
 SUFFIX = ".onnxtxt"
 _KINDS = {"expect": "finding", "expect-undecided": "undecided"}
+
+
+def assert_clean(*models: ModelSource, **settings: Unpack[LintSettings]) -> LintResult:
+    """Fail a test where models have findings, with the report as the message.
+
+    Parameters
+    ----------
+    models
+        Paths, or one model as bytes or as an ``onnx.ModelProto``; see `scotoma.lint`.
+    settings
+        Keys of a configuration; ``fail_on`` is ``warning`` unless it is given.
+
+    Raises
+    ------
+    AssertionError
+        If a finding counts at or above ``fail_on``, or a model or rule failed.
+    scotoma.errors.ScotomaError
+        As of `scotoma.lint`.
+
+    Examples
+    --------
+    >>> import onnx.parser
+    >>> model = onnx.parser.parse_model('''
+    ...     <ir_version: 8, opset_import: ["" : 17]>
+    ...     agraph (float[1, 1, 8, 8] x) => (float[1, 1, 4, 4] y) {
+    ...         y = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (x)
+    ...     }''')
+    >>> assert_clean(model).passed
+    True
+    """
+    __tracebackhide__ = True  # pytest shows the test that called
+    asked: LintSettings = {"fail_on": "warning", **settings}
+    result = lint(*models, **asked)
+    if not result.passed:
+        raise AssertionError(f"the model is not clean\n\n{result.render()}")
+    return result
 
 
 @dataclass(frozen=True, slots=True, order=True)
