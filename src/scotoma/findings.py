@@ -77,6 +77,33 @@ class Suppressed:
     """The file, or the setting, that says so."""
 
 
+CONFIRMED = "confirmed"
+CONTRADICTED = "contradicted"
+NOT_MEASURED = "not measured"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputEvidence:
+    """What running the model says of a finding at one of its outputs."""
+
+    output: str
+    status: str
+    """As that of `Evidence`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What running the model says of a finding."""
+
+    status: str
+    """`CONFIRMED`, `CONTRADICTED` or `NOT_MEASURED`."""
+    reason: str
+    """One sentence: what was run and what came of it, or why nothing was."""
+    measurements: tuple[Measurement, ...] = ()
+    outputs: tuple[OutputEvidence, ...] = ()
+    """By output, where the model has several and they differ or may."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """A defect that a rule found, with its place, its numbers and what to do about it."""
@@ -96,6 +123,8 @@ class Finding:
     """None: it counts."""
     runtimes: str | None = None
     """The versions of a runtime that are affected, such as ``onnxruntime<1.21``; None: all."""
+    evidence: Evidence | None = None
+    """None: the model was not run."""
 
     def __post_init__(self) -> None:
         if not self.locations:

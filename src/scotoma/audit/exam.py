@@ -1,0 +1,161 @@
+"""What checks may ask of one model: its facts, runs of the file, and the map of influence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from scotoma.audit.errors import BudgetSpentError, NotMeasuredError
+from scotoma.errors import MeasurementError, UsageError
+from scotoma.measure import measure
+from scotoma.measure.summary import summarise
+
+if TYPE_CHECKING:
+    from scotoma.audit.bench import Bench
+    from scotoma.audit.budget import Budget
+    from scotoma.facts import Facts
+    from scotoma.findings import Finding
+    from scotoma.measure import Influence
+    from scotoma.measure.options import MeasureOptions
+    from scotoma.measure.summary import Summary
+    from scotoma.metrics import Figure
+
+LEAST_SECONDS = 0.05
+"""A map is not begun with less time than this."""
+
+
+class Exam:
+    """One model, put to the test.
+
+    Parameters
+    ----------
+    facts
+        What the graph says.
+    bench
+        Runs the file.
+    options
+        How the map is measured; its budget is what is left.
+    budget
+        Until when everything must be there.
+    debug
+        Let unexpected exceptions through.
+    parts
+        The map gets one of so many parts of the time that is left when it is first asked for.
+    """
+
+    def __init__(
+        self,
+        facts: Facts,
+        bench: Bench,
+        options: MeasureOptions,
+        budget: Budget,
+        *,
+        parts: int = 1,
+        debug: bool = False,
+    ) -> None:
+        self.facts = facts
+        self.bench = bench
+        self.options = options
+        self.budget = budget
+        self._parts = parts
+        self._debug = debug
+        self.crashes: list[str] = []
+        """What the measurement of a map failed of, though it should not."""
+        self._passes = 0
+
+    @cached_property
+    def _found(self) -> tuple[Influence, Summary] | NotMeasuredError:
+        return self._measured(self.options, self.budget.part(self._parts))
+
+    def _measured(
+        self, options: MeasureOptions, budget: Budget
+    ) -> tuple[Influence, Summary] | NotMeasuredError:
+        left = budget.left
+        if left < LEAST_SECONDS:
+            return BudgetSpentError()
+        seconds = left if options.budget is None else min(left, options.budget)
+        try:
+            influence = measure(self.facts, replace(options, budget=seconds))
+        except (MeasurementError, UsageError) as error:
+            if budget.left <= 0 or "within the limits" in str(error):
+                return BudgetSpentError()
+            return NotMeasuredError(str(error))
+        except Exception as error:
+            if self._debug:
+                raise
+            said = " ".join(str(error).split())
+            self.crashes.append(f"{type(error).__name__}: {said}")
+            return NotMeasuredError("the measurement crashed")
+        if influence.interrupted:
+            raise KeyboardInterrupt
+        self._passes += influence.work.passes
+        return influence, summarise(influence)
+
+    @property
+    def influence(self) -> Influence:
+        """The map of the last feature maps; measured when first asked for.
+
+        Raises
+        ------
+        NotMeasuredError
+            If it cannot be measured, or not in time.
+        """
+        return self._map[0]
+
+    @property
+    def summary(self) -> Summary:
+        """The figures of the map.
+
+        Raises
+        ------
+        NotMeasuredError
+            As of `influence`.
+        """
+        return self._map[1]
+
+    @property
+    def _map(self) -> tuple[Influence, Summary]:
+        found = self._found
+        if isinstance(found, NotMeasuredError):
+            raise found
+        return found
+
+    def of_output(self, output: str, budget: Budget) -> tuple[Influence, Summary]:
+        """Return the map and the figures of one output.
+
+        Raises
+        ------
+        NotMeasuredError
+            As of `influence`.
+        """
+        found = self._measured(replace(self.options, output=output), budget)
+        if isinstance(found, NotMeasuredError):
+            raise found
+        return found
+
+    def is_in_body(self, finding: Finding) -> bool:
+        """Tell whether a finding is about an operator that a run may leave out.
+
+        One in the branch of an If, or in the body of a Loop or Scan.
+        """
+        known = {operator.name for operator in self.facts.operators}
+        return any(loc.node is not None and loc.node not in known for loc in finding.locations)
+
+    def figure(self, key: str) -> Figure:
+        """Return a figure of the map that is known.
+
+        Raises
+        ------
+        NotMeasuredError
+            If it is not known, or there is no map.
+        """
+        found = self.summary.figures.get(key)
+        if found is None or found.value is None:
+            raise NotMeasuredError(f"{key.replace('_', ' ')} is not known of the measured map")
+        return found
+
+    @property
+    def passes(self) -> int:
+        """Inputs that were run through the model so far."""
+        return self.bench.passes + self._passes
