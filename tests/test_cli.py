@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import example_rules
 import pytest
 from example_rules import FakeFacts, LostPixels, operator
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from scotoma import engine, registry
 from scotoma.cli import main
+from scotoma.cli.lint import lint
 from scotoma.cli.options import read_input_shape, read_sizes
 from scotoma.engine import Options
 from scotoma.errors import ModelError, UsageError
@@ -26,7 +28,7 @@ from scotoma.registry import Registry
 from scotoma.report.json import dump
 
 SOURCE = Path(__file__).parents[1] / "src"
-SLOW = {"numpy", "onnx", "onnxruntime", "networkx", "matplotlib", "PIL", "rich"}
+SLOW = {"numpy", "onnx", "onnxruntime", "networkx", "matplotlib", "PIL", "jinja2", "rich"}
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -115,6 +117,23 @@ def test_findings_decide_the_exit_status(
     assert ("lost-pixels" in out) is (worst is not None)
 
 
+def test_hidden_findings_fail_all_the_same(run: Run, stage: Stage) -> None:
+    stage.answers = finding(Severity.WARNING)
+    call = ["lint", stage.models[0], "--fail-on", "warning", "--min-severity"]
+    result, out, _ = run(*call, "error")
+    assert result == 1
+    assert "lost-pixels" not in out
+    assert out.endswith("0 errors, 1 warning, 0 notes, 0 undecided, 1 hidden\n")
+    for shown in ("warning", "note"):
+        result, out, _ = run(*call, shown)
+        assert result == 1
+        assert "lost-pixels" in out
+        assert out.endswith("1 warning, 0 notes, 0 undecided\n")
+    document = json.loads(run(*call, "error", "--format", "json")[1])
+    assert document["models"][0]["findings"] == []
+    assert document["summary"]["hidden"] == 1
+
+
 def test_undecided_rules_fail_where_asked_to(run: Run, stage: Stage) -> None:
     stage.answers = lambda _facts: iter([LostPixels().undecided("why")])
     assert run("lint", stage.models[0])[0] == 0
@@ -124,7 +143,9 @@ def test_undecided_rules_fail_where_asked_to(run: Run, stage: Stage) -> None:
     assert run("lint", stage.models[0], "--fail-on-undecided")[0] == 0
 
 
-def test_an_unreadable_model_is_reported_and_the_others_are_linted(run: Run, stage: Stage) -> None:
+def test_an_unreadable_model_is_reported_and_the_others_are_linted(
+    run: Run, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stage.answers = finding(Severity.ERROR)
     stage.failures[stage.models[0]] = ModelError("empty", "the file is empty")
     result, out, err = run("lint", *stage.models, "--format", "json", "--exit-zero")
@@ -136,6 +157,13 @@ def test_an_unreadable_model_is_reported_and_the_others_are_linted(run: Run, sta
     result, out, err = run("lint", *stage.models)
     assert (result, err) == (3, "")
     assert "  not examined (empty): the file is empty\n" in out
+    assert run("lint", *stage.models, "-q")[1:] == (
+        "", f"scotoma: {stage.models[0]}: the file is empty\n",
+    )  # fmt: skip
+    # On a terminal the document and standard error are read together.
+    monkeypatch.setattr(sys.stdout.__class__, "isatty", lambda _self: True)
+    assert run("lint", *stage.models, "--format", "json")[2] == ""
+    assert run("lint", *stage.models, "-q")[2] != ""
 
 
 def test_a_crashed_rule_gives_status_3(run: Run, stage: Stage) -> None:
@@ -188,6 +216,8 @@ def test_options_that_fit_no_model_are_a_wrong_call(run: Run, stage: Stage) -> N
         ["lint", "MODEL", "-o", "no/such/folder/out"],
         ["lint", "MODEL", "-o", "json=-", "-o", "text=-"],
         ["lint", "no-such-folder/*.onnx"],
+        ["lint", "MODEL", "--task", "segment"],
+        ["lint", "MODEL", "--min-severity", "never"],
         ["explain", "NOPE"],
         ["nope"],
     ],
@@ -248,7 +278,7 @@ def test_a_file_that_cannot_be_written_is_a_wrong_call(
 ) -> None:
     result, out, err = run("lint", stage.models[0], "-o", str(tmp_path))
     assert (result, out) == (2, "")
-    assert err.startswith(f"scotoma: '{tmp_path}' cannot be written")
+    assert err == f"scotoma: -o: '{tmp_path}' is a folder\n"
 
 
 def test_colour_is_asked_for_or_left_out(
@@ -293,6 +323,24 @@ def test_rules_are_shown(run: Run) -> None:
     assert json.loads(run("rules", "--format", "json")[1])["rules"][0]["name"] == "lost-pixels"
     assert run("explain", "lost-pixels") == run("explain", "xx101")
     assert run("explain", "XX101")[1].startswith("XX101 lost-pixels\n")
+    result, out, _ = run("explain", "xx")
+    assert result == 0
+    head, _, *table = out.splitlines()
+    assert head == "XX is a family of 2 rules; `scotoma explain XX101` explains one."
+    assert table == run("rules")[1].splitlines()
+
+
+def test_every_setting_of_a_run_has_its_environment_variable() -> None:
+    options = {p.opts[-1]: p.envvar for p in lint.params if isinstance(p, click.Option)}
+    for_the_command_line_alone = {
+        "--show-settings", "--write-baseline", "--prune-baseline", "--rules", "--debug", "--help",
+    }  # fmt: skip
+    assert {name for name, variable in options.items() if variable is None} == (
+        for_the_command_line_alone - {"--help"}
+    )
+    for name, variable in options.items():
+        if variable is not None:
+            assert variable == "SCOTOMA" + name[1:].replace("-", "_").upper()
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["lint", "--help"], ["measure", "-h"]])

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from scotoma.registry import load_rules
+from scotoma.report import REPORTERS
 from scotoma.report.rules import render_markdown
 
 ROOT = Path(__file__).parents[1]
@@ -61,6 +62,12 @@ def test_outputs_are_what_the_program_prints(command: str) -> None:
 
 def test_some_output_is_shown() -> None:
     assert any("light_squeezenet" in command for command in commands())
+
+
+def test_the_table_of_formats_is_complete() -> None:
+    text = README.read_text("utf-8").partition("<!-- formats -->")[2]
+    rows = re.findall(r"^\| `(\w+)` \|", text.partition("<!-- end of formats -->")[0], re.MULTILINE)
+    assert rows == list(REPORTERS)
 
 
 def test_the_table_of_rules_is_complete() -> None:

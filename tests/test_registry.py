@@ -191,8 +191,10 @@ def test_a_rule_is_got_by_code_or_name(three: Registry) -> None:
     assert three.get("yy101") is three.get("third-thing") is three.rules[2]
     with pytest.raises(UsageError, match="did you mean 'second-thing'"):
         three.get("secnd-thing")
-    with pytest.raises(UsageError, match="no rule has the code or name 'XX1'"):
-        three.get("XX1")
+    with pytest.raises(UsageError, match=r"'XX' is a family of rules \(XX101, XX201\)"):
+        three.get("XX")
+    assert [rule.meta.code for rule in three.family("xx")] == ["XX101", "XX201"]
+    assert three.family("XX101") == three.family("lost") == three.family("") == []
 
 
 def test_a_bare_clone_has_the_built_in_rules(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from scotoma.results import Failure, ModelReport, Report, RuleFailure
 if TYPE_CHECKING:
     from scotoma.facts import Facts
     from scotoma.rule import Rule
+    from scotoma.task import TaskTaken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +31,16 @@ class Options:
     """False forbids every look at a weight payload."""
     hash_files: bool = False
     """Compute the SHA-256 of the whole file, which reads all of it."""
+    data: bytes | None = field(default=None, repr=False)
+    """The bytes of the one model that is examined, where they were read already."""
     debug: bool = False
     """Let unexpected exceptions through."""
     rule_options: Mapping[type, object] = field(default_factory=dict)
     """What `Facts.options` answers, by the class of the options."""
+    task: TaskTaken | None = None
+    """What the models are for; None: what their graphs tell."""
+    keep: Callable[[Facts], object] | None = None
+    """Returns what `ModelReport.kept` is to hold; a function of a module, to reach a process."""
 
 
 OWN_SUPPRESSIONS = "scotoma.suppress"
@@ -52,13 +59,14 @@ def lint_model(path: str, rules: Iterable[Rule], options: Options) -> ModelRepor
         facts = examine(path, options)
         status, unanalysed = facts.status, tuple(facts.unanalysed)
         sha256 = _hash_file(path) if options.hash_files else None
+        task = options.task or _task_of(facts)
     except (ModelError, UsageError) as error:
         return ModelReport(path=path, status="error", failure=describe_failure(error))
     except Exception as error:
         if options.debug:
             raise
         return ModelReport(path=path, status="error", failure=describe_failure(error))
-    findings, undecided, failures = _check(facts, rules, options)
+    findings, undecided, failures = _check(facts, rules, options, task)
     model, resolution = facts.model, facts.resolution
     return ModelReport(
         path=path,
@@ -71,11 +79,25 @@ def lint_model(path: str, rules: Iterable[Rule], options: Options) -> ModelRepor
         inputs=resolution.inputs,
         unanalysed=unanalysed,
         refusal=_refusal(facts, options),
+        task=task,
         findings=findings,
         undecided=undecided,
         rule_failures=failures,
         own_suppressions=model.metadata.get(OWN_SUPPRESSIONS),
+        kept=_kept(facts, options),
     )
+
+
+def _kept(facts: Facts, options: Options) -> object:
+    """Return what a format asked to keep of the facts, or the failure to work it out."""
+    if options.keep is None:
+        return None
+    try:
+        return options.keep(facts)
+    except Exception as error:
+        if options.debug:
+            raise
+        return describe_failure(error)
 
 
 def _refusal(facts: Facts, options: Options) -> str | None:
@@ -101,7 +123,7 @@ def examine(path: str, options: Options) -> Facts:
     from scotoma.facts import Facts  # noqa: PLC0415  slow to import
     from scotoma.loader import load_model  # noqa: PLC0415
 
-    model = load_model(path, weights=options.weights)
+    model = load_model(path, weights=options.weights, data=options.data)
     return Facts.of(
         model,
         size=options.size,
@@ -129,8 +151,14 @@ def describe_failure(error: Exception) -> Failure:
     return Failure("internal", _describe(error))
 
 
+def _task_of(facts: Facts) -> TaskTaken | None:
+    from scotoma.evidence.task import task_of  # noqa: PLC0415  slow to import
+
+    return task_of(facts)
+
+
 def _check(
-    facts: Facts, rules: Iterable[Rule], options: Options
+    facts: Facts, rules: Iterable[Rule], options: Options, task: TaskTaken | None
 ) -> tuple[tuple[Finding, ...], tuple[Undecided, ...], tuple[RuleFailure, ...]]:
     findings: list[Finding] = []
     undecided: list[Undecided] = []
@@ -141,7 +169,7 @@ def _check(
         try:
             for answer in rule.check(facts):
                 if isinstance(answer, Finding):
-                    findings.append(answer)
+                    findings.append(_rated(answer, rule, task))
                 else:
                     undecided.append(_as_undecided(answer))
         except Exception as error:
@@ -152,6 +180,12 @@ def _check(
     findings.sort(key=lambda f: (place(f.primary.node), f.code, f.primary.tensor or "", f.message))
     undecided.sort(key=lambda u: (place(u.node), u.code, u.reason))
     return _placed(facts, findings), tuple(undecided), tuple(failures)
+
+
+def _rated(finding: Finding, rule: Rule, task: TaskTaken | None) -> Finding:
+    """Give a finding the severity that its rule declares for what the model is for."""
+    severity = rule.meta.rated(finding.severity, task.value if task is not None else None)
+    return finding if severity is finding.severity else replace(finding, severity=severity)
 
 
 def _placed(facts: Facts, findings: list[Finding]) -> tuple[Finding, ...]:

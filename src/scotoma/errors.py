@@ -38,3 +38,7 @@ class RuleLoadError(ScotomaError):
 
 class MeasurementError(ScotomaError):
     """onnxruntime could not run the model, or its answer is not what was asked for."""
+
+
+class OutputError(ScotomaError):
+    """A document could not be written whole: the disk is full, or its device failed."""

@@ -45,6 +45,10 @@ class Registry:
         for rule in self.rules:
             if code_or_name.upper() == rule.meta.code or code_or_name.lower() == rule.meta.name:
                 return rule
+        family = self.family(code_or_name)
+        if family:
+            codes = ", ".join(rule.meta.code for rule in family)
+            raise UsageError(f"'{code_or_name}' is a family of rules ({codes}); name one of them")
         raise UsageError(self._unknown(code_or_name))
 
     def select(
@@ -95,6 +99,12 @@ class Registry:
         if not found:
             raise UsageError(self._unknown(selector))
         return found
+
+    def family(self, beginning: str) -> list[Rule]:
+        """Return the rules whose codes begin like this, if it is the code of none itself."""
+        found = [rule for rule in self.rules if rule.meta.code.startswith(beginning.upper())]
+        is_code = any(rule.meta.code == beginning.upper() for rule in found)
+        return found if beginning and not is_code else []
 
     def _unknown(self, selector: str) -> str:
         words = [word for rule in self.rules for word in (rule.meta.code, rule.meta.name)]

@@ -14,10 +14,13 @@ import click
 
 from scotoma import __version__
 from scotoma.cli import status
+from scotoma.cli.audit import audit
+from scotoma.cli.diff import diff
 from scotoma.cli.lint import lint
 from scotoma.cli.measure import measure
 from scotoma.cli.output import complain, tolerate_any_encoding
 from scotoma.cli.rules import explain, rules
+from scotoma.cli.schema import schema
 from scotoma.cli.sizes import sizes
 from scotoma.cli.trace import trace
 from scotoma.errors import RuleLoadError, ScotomaError, UsageError
@@ -40,7 +43,7 @@ def group() -> None:
     """Scotoma finds the blind spots of ONNX vision models, without running them."""
 
 
-for command in (lint, trace, sizes, rules, explain, measure):
+for command in (lint, audit, trace, sizes, measure, diff, rules, explain, schema):
     group.add_command(command)
 
 
@@ -57,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
+        complain("interrupted")
         return status.INTERRUPTED
     except (UsageError, RuleLoadError) as error:
         complain(str(error))
