@@ -36,6 +36,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
+from scotoma.evidence.unread import leave_border_unread
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta, RuleOptions, option
 
@@ -135,9 +136,12 @@ def remedy(facts: Facts, reach: int = 8) -> str:
     if examined is not None and examined.shape is not None:
         size = [examined.shape[a] for a in examined.spatial_axes]
         reach = min(reach, min(size) // 8)
+        steps = [step for step in range(-reach, reach + 1) if step]
+        unread = [leave_border_unread(facts, a, [n + s for s in steps]) for a, n in enumerate(size)]
+        steps = [step for i, step in enumerate(steps) if not any(axis[i] for axis in unread)]
         found = [
-            _nearest(facts, size, steps)
-            for steps in (range(-1, -reach - 1, -1), range(1, reach + 1))
+            _nearest(facts, size, [step for step in reversed(steps) if step < 0]),
+            _nearest(facts, size, [step for step in steps if step > 0]),
         ]
         if any(found):
             sizes = " or ".join(text for text in found if text)

@@ -43,7 +43,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from scotoma.evidence.padded import bypass, padded_twin, shared_heads, unpadded
+from scotoma.evidence.padded import bypass, padded_counts, unpadded
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta, RuleOptions, option
 
@@ -85,9 +85,8 @@ class ValidPaddingBlindSpot(Rule):
             reason = f"'{other.name}' ({other.op_type}) reads the image itself; where is not known"
             yield self.undecided(reason, layers[0])
             return
-        twin = padded_twin(facts, layers)
-        heads = shared_heads(facts, twin)
-        counts, padded = facts.counts(heads), twin.counts(heads)
+        heads, padded = padded_counts(facts, layers)
+        counts = facts.counts(heads)
         if counts is None or padded is None or not counts.values.any() or not padded.values.any():
             reason = "the same graph with padding, to compare with, has no feature map in common"
             yield self.undecided(reason, layers[0])

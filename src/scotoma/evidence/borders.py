@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scotoma.evidence.resized import resized
+from scotoma.sweep import Semiring, sweep
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -299,7 +302,7 @@ def lost_in_corners(facts: Facts, pools: list[DimmedPool]) -> float | None:
         changed[pool.operator.name] = replace(pool.operator, attributes=attributes)
     if not changed.keys() <= {operator.name for operator in facts.model.main.operators}:
         return None
-    counted, without = facts.coverage(local=True), _walk_of(facts.with_operators(changed))
+    counted, without = facts.coverage(local=True), _walk_with(facts, changed)
     if counted is None or without is None or counted.walk.shape != without.shape:
         return None
     depth = max(1, round(min(without.shape) / 32))
@@ -308,8 +311,13 @@ def lost_in_corners(facts: Facts, pools: list[DimmedPool]) -> float | None:
     return max(0.0, 1.0 - before / after) if after > 0 else None
 
 
-def _walk_of(facts: Facts) -> NDArray[np.float64] | None:
-    coverage = facts.coverage(local=True)
+def _walk_with(facts: Facts, changed: Mapping[str, Operator]) -> NDArray[np.float64] | None:
+    """Return the local walk of the graph with some operators replaced."""
+    if facts.geometry is not None:
+        twin = resized(facts.geometry, changed=changed)
+        if twin.flows.keys() == facts.geometry.flows.keys():
+            return sweep(twin, facts.functional(), Semiring.WALK, local=True).values
+    coverage = facts.with_operators(changed).coverage(local=True)
     return coverage.walk if coverage is not None else None
 
 

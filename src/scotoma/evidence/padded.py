@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from scotoma.evidence.resized import resized
+from scotoma.sweep import Semiring, sweep
 from scotoma.trace.heads import heads_among
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
     from scotoma.loader.model import Operator
     from scotoma.resolve.window import Window
+    from scotoma.sweep import Map
 
 
 def unpadded(facts: Facts) -> list[Operator]:
@@ -64,6 +67,28 @@ def overlaps_unpadded(window: Window, in_front: int = 0) -> bool:
     if window.transposed or window.extent <= window.stride:
         return False
     return window.pad_begin + window.pad_end + in_front < window.extent - window.stride
+
+
+def padded_counts(facts: Facts, layers: Sequence[Operator]) -> tuple[tuple[str, ...], Map | None]:
+    """Return the last feature maps that a graph and its padded twin share, and the twin's counts.
+
+    Where padding keeps branches from joining, they are the maps before the join.
+
+    Returns
+    -------
+    tuple of str, Map or None
+        The maps, and the kernel-tap paths from every pixel to them with all layers padded.
+    """
+    padded = {layer.name: _padded(layer, facts.windows(layer) or ()) for layer in layers}
+    stored = {operator.name for operator in facts.model.main.operators}
+    if facts.geometry is not None and padded.keys() <= stored:
+        flows = resized(facts.geometry, changed=padded, among=facts.feature_maps)
+        if flows.flows.keys() == facts.feature_maps:
+            heads = facts.heads
+            return heads, sweep(flows, heads, Semiring.COUNT, local=True) if heads else None
+    twin = facts.with_operators(padded)
+    heads = shared_heads(facts, twin)
+    return heads, twin.counts(heads)
 
 
 def padded_twin(facts: Facts, layers: Iterable[Operator]) -> Facts:
