@@ -62,6 +62,7 @@ def measure(path: Path, folder: Path, arguments: Sequence[str]) -> Outcome:
     if kept.exists():
         return Outcome(path.stem, json.loads(kept.read_text("utf-8")))
     command = [sys.executable, "-c", SCOTOMA, "measure", str(path), "--out", str(folder)]
+    command += ["--method", "perturb"]
     found = subprocess.run(
         [*command, "--format", "json", *arguments],
         capture_output=True,

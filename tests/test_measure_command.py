@@ -229,3 +229,10 @@ def test_the_bar_shows_on_a_terminal_only(call: Call, monkeypatch: pytest.Monkey
     assert status == 0
     assert "measuring" in err
     assert call(ONE, "--quiet")[2] == ""
+
+
+def test_a_size_at_which_an_operator_cannot_run_is_a_wrong_call(call: Call) -> None:
+    code, out, err = call(str(SAMPLES / "unet_misfit.onnx"), "--size", "3x3")
+    said = "'node_max_pool2d_1' (MaxPool) cannot run at this size: its window spans 2 cells"
+    assert (code, out) == (2, "")
+    assert err == f"scotoma: {said}, the input has 1\n"

@@ -22,8 +22,9 @@ from scotoma.cli import main
 from scotoma.errors import MeasurementError
 from scotoma.facts import Facts
 from scotoma.loader import load_model
-from scotoma.measure import MeasureOptions, document, gradients, measure
+from scotoma.measure import MeasureOptions, confirm, document, gradients, measure
 from scotoma.measure.emit import emit
+from scotoma.measure.perturb import carry_out
 from scotoma.measure.prober import Prober
 from scotoma.measure.summary import summarise
 from scotoma.sweep import Semiring, sweep
@@ -342,6 +343,63 @@ class TestFallBack:
         found = run(facts, "auto", passes=16)
         assert found.reason == "the model answers otherwise where its gradients are taken"
         assert found.method == "perturb"
+
+
+class TestLinks:
+    @pytest.mark.parametrize("name", ["residual_net", "digits_good_dynamo", "unet_misfit"])
+    def test_they_give_the_same_bits_from_fewer_residuals(
+        self, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        facts = Facts.of(load_model(str(SAMPLES / f"{name}.onnx")))
+        whole = run(facts, "adjoint")
+        assert whole.gradients is not None
+        limit = int(0.8 * whole.gradients.residual_bytes)
+        monkeypatch.setattr(gradients, "LARGEST_RESIDUALS", limit)
+        linked = run(facts, "adjoint")
+        assert linked.gradients is not None
+        assert linked.responses.tobytes() == whole.responses.tobytes()
+        assert linked.dead.tolist() == whole.dead.tolist()
+        assert linked.gradients.residual_bytes <= limit
+        links = gradients.build_links(facts, whole.target.tensors, "image")
+        assert len(links) > 1
+        ends = [link.targets for link in links]
+        assert [tuple(link.gradients) for link in links[1:]] == ends[:-1]
+        assert ends[-1] == whole.target.tensors
+        assert linked.gradients.residual_bytes == links[-1].residual_bytes + max(
+            link.residual_bytes for link in links[:-1]
+        )
+
+    def test_a_model_without_a_cut_is_refused(
+        self, build: Build, examine: Examine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        nodes = [
+            NODE("Conv", ["x", "w"], ["a"], pads=[1, 1, 1, 1]),
+            NODE("Tanh", ["a"], ["b"]),
+            NODE("Mul", ["b", "x"], ["y"]),
+        ]
+        facts = examine(build(nodes, [1, 1, 40, 40], {"w": weights(1, 1, 3, 3)}))
+        monkeypatch.setattr(gradients, "LARGEST_RESIDUALS", 1000)
+        with pytest.raises(MeasurementError, match=r"needs 0.0 GiB of intermediate results"):
+            run(facts, "adjoint")
+
+
+def test_the_time_for_confirmation(smooth: Facts, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[tuple[float | None, int]] = []
+
+    def watched(ready: Any, setup: Any, options: MeasureOptions, *rest: Any) -> Any:
+        limits.append((options.budget, options.jobs))
+        return carry_out(ready, setup, options, *rest)
+
+    monkeypatch.setattr(confirm, "carry_out", watched)
+    run(smooth, "auto")
+    run(smooth, "auto", jobs=3)
+    run(smooth, "auto", budget=500.0, confirmation=70.0)
+    run(smooth, "auto", passes=10)
+    assert limits == [(1.0, 2), (1.0, 3), (70.0, 2), (None, 2)]
+    limits.clear()
+    run(smooth, "auto", budget=500.0)
+    run(smooth, "auto", budget=20.0, confirmation=70.0)
+    assert [400 < limits[0][0] < 500, 1 < limits[1][0] < 20] == [True, True]  # type: ignore[operator]
 
 
 def test_the_document_of_a_confirmed_map(smooth: Facts) -> None:

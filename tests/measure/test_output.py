@@ -96,6 +96,7 @@ def test_the_document_keeps_the_contract(unread: Influence) -> None:
         "pixels": {"structurally_dead": 15, "locally_dead": 0, "live": 49},
         "gradients": None,
         "confirmation": None,
+        "preview": None,
         "map": "influence.npy",
         "profiles": {},
     }  # fmt: skip

@@ -15,6 +15,7 @@ import click
 from scotoma.cli import status
 from scotoma.cli.options import engine_options, input_options, run_options, together
 from scotoma.cli.output import STDOUT, complain, use_colour, write
+from scotoma.errors import MeasurementError, UsageError
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
@@ -153,10 +154,11 @@ def about_inputs() -> Iterator[Callable[..., Any]]:
 def _about_perturbation() -> Iterator[Callable[..., Any]]:
     yield click.option(
         "--method",
-        type=click.Choice(["auto", "adjoint", "perturb"]),
+        type=click.Choice(["auto", "adjoint", "perturb", "hybrid"]),
         default="auto",
         show_default=True,
-        help="Gradients, moved pixels, or gradients that moved pixels confirm (auto).",
+        help="Gradients, moved pixels, or gradients that moved pixels confirm (auto); hybrid: a"
+        " preview of a large --delta.",
     )
     yield click.option(
         "--functional",
@@ -219,7 +221,7 @@ def _about_work() -> Iterator[Callable[..., Any]]:
         metavar="TIME",
         callback=read_seconds,
         help="Stop after 60s, 2m, 1.5h. [default: 60s without --resolution and --passes; to"
-        " confirm gradients 1.5s]",
+        " confirm gradients 1s]",
     )
     yield click.option(
         "--passes", type=int, metavar="N", help="Stop after N inputs through the model."
@@ -323,7 +325,10 @@ def measure(  # noqa: PLR0913  one for each option
     )
     facts = _examine(model, replace(options, data=data))
     emitted = () if adjoint is None else emit(facts, settings, adjoint)
-    with _progress_bar(shown=not quiet and sys.stderr.isatty()) as progress:
+    with (
+        _refused_size(facts, options),
+        _progress_bar(shown=not quiet and sys.stderr.isatty()) as progress,
+    ):
         influence = measure_influence(facts, settings, progress)
     summary = summarise(influence)
     written = write_map(
@@ -344,6 +349,20 @@ def _examine(model: str, options: Any) -> Facts:
     from scotoma import engine  # noqa: PLC0415  not for --help
 
     return engine.examine_one(model, options)
+
+
+@contextmanager
+def _refused_size(facts: Facts, options: Any) -> Iterator[None]:
+    """Name the operator that cannot run at the size asked for, where onnxruntime fails."""
+    from scotoma import engine  # noqa: PLC0415  not for --help
+
+    try:
+        yield
+    except MeasurementError as error:
+        refused = engine.refusal(facts, options)
+        if refused is None:
+            raise
+        raise UsageError(refused) from error
 
 
 def _status(influence: Influence) -> int:

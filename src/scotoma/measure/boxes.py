@@ -39,7 +39,7 @@ class Boxes:
         """Return the functional of the change in the box of each place, row-major."""
         total = np.zeros(tuple(map(len, positions)))
         for along, old, new in zip(self.reaches, before, after, strict=True):
-            total += _in_boxes(np.add, functional.summand(old, new), along, positions)
+            total += in_boxes(np.add, functional.summand(old, new), along, positions)
         return np.asarray(functional.finish(total)).ravel()
 
     def moved(
@@ -49,7 +49,7 @@ class Boxes:
         found = np.zeros(tuple(map(len, positions)), bool)
         for along, old, new in zip(self.reaches, baseline, answer, strict=True):
             changed = bits(old) != bits(new)
-            found |= _in_boxes(np.logical_or, changed, along, positions)
+            found |= in_boxes(np.logical_or, changed, along, positions)
         return found.ravel()
 
     def mask(self, tensor: int, shape: tuple[int, ...], place: Sequence[int]) -> Array:
@@ -83,7 +83,7 @@ def _words(array: Array) -> Array:
     return flat.view(np.uint64) if flat.size % 8 == 0 else flat
 
 
-def _in_boxes(
+def in_boxes(
     ufunc: np.ufunc, values: Array, along: Sequence[Reach], positions: Sequence[Ints]
 ) -> Array:
     """Reduce an array over the box of every place; shape: places along each axis of the image."""

@@ -29,10 +29,12 @@ if TYPE_CHECKING:
     Mask = npt.NDArray[np.bool_]
     Progress = Callable[[int, int], None]
 
-SECONDS = 1.5
+SECONDS = 1.0
 """What perturbation may take where neither a budget nor passes are given."""
+JOBS = 2
+"""Threads that run passes, unless more are asked for; the answers are the same bits."""
 LEAST_PLACES = 8
-"""So many places are perturbed even if that takes longer."""
+"""About so many places are perturbed even if that takes longer."""
 DISAGREES = 0.25
 """A median relative error above this, and above three times the error of the cotangents, is said
 in a note."""
@@ -78,7 +80,8 @@ def confirm(
         As `scotoma.measure.perturb.perturb`.
     """
     ready, notes = _ready(facts, setup, options, found)
-    limited = replace(options, budget=_seconds(setup, options, ready, start))
+    seconds = _seconds(setup, options, ready, start)
+    limited = replace(options, budget=seconds, jobs=max(options.jobs, JOBS))
     run = carry_out(ready, setup, limited, perf_counter(), progress)
     places, responses, moved = run.ledger.places()
     at = tuple(places.T)
@@ -138,14 +141,19 @@ def _places(plan: Plan, first: npt.ArrayLike, dead: Mask | None = None) -> Plan:
 
 def _seconds(setup: Setup, options: MeasureOptions, ready: Campaign, start: float) -> float | None:
     """Return the time for perturbation; None: as long as the passes last."""
+    left = None
     if options.budget is not None:
-        return max(options.budget - (perf_counter() - start), 1e-3)
+        left = max(options.budget - (perf_counter() - start), 1e-3)
+        if options.confirmation is None:
+            return left
     if options.passes is not None or not len(ready.plan):
-        return None
+        return left
     before = perf_counter()
     setup.subject.session.run(setup.subject.baselines[0].feed)
     one = perf_counter() - before
-    return max(SECONDS, LEAST_PLACES * ready.plan.cost(0) * one)
+    wanted = SECONDS if options.confirmation is None else options.confirmation
+    enough = max(wanted, LEAST_PLACES * ready.plan.cost(0) * one / max(options.jobs, JOBS))
+    return enough if left is None else min(enough, left)
 
 
 def _confirmation(

@@ -15,6 +15,7 @@ import numpy as np
 from scotoma import adjoint
 from scotoma.errors import MeasurementError
 from scotoma.measure.influence import Gradients
+from scotoma.measure.links import Links, cuts, held
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from scotoma.adjoint import Adjoint
     from scotoma.facts import Facts
     from scotoma.measure.functional import Functional
+    from scotoma.measure.links import Record
     from scotoma.measure.setup import Setup
 
     Array = npt.NDArray[Any]
@@ -60,6 +62,35 @@ def build(facts: Facts, tensors: Sequence[str], name: str) -> Adjoint:
         If an operator on the way has no adjoint, a weight cannot be read, or the residuals take
         too much memory.
     """
+    made = _build(facts, tensors, name)
+    _require_memory(made.residual_bytes, made.residual_bytes)
+    return made
+
+
+def build_links(facts: Facts, tensors: Sequence[str], name: str) -> tuple[Adjoint, ...]:
+    """Return the same in as many links as it takes to hold few residuals; see `Links`.
+
+    Raises
+    ------
+    NoGradientError
+        As `build`; of the memory only where the model cannot be cut into links that are small
+        enough.
+    """
+    made = _build(facts, tensors, name)
+    if made.residual_bytes <= LARGEST_RESIDUALS:
+        return (made,)
+    ends = cuts(facts, tensors, made.residual_bytes, LARGEST_RESIDUALS / 2)
+    if not ends:
+        _require_memory(made.residual_bytes, made.residual_bytes)
+    targets = [*([end] for end in ends), tensors]
+    links = tuple(
+        _build(facts, target, start) for start, target in zip([name, *ends], targets, strict=True)
+    )
+    _require_memory(held(links), made.residual_bytes)
+    return links
+
+
+def _build(facts: Facts, tensors: Sequence[str], name: str) -> Adjoint:
     made = adjoint.build(facts.resolution, tensors, [name])
     missing = made.incomplete.get(name)
     if missing:
@@ -68,15 +99,20 @@ def build(facts: Facts, tensors: Sequence[str], name: str) -> Adjoint:
         raise NoGradientError(
             f"'{first.node}' ({first.op_type}){others} stopped the gradient: {first.reason}"
         )
-    if made.residual_bytes > LARGEST_RESIDUALS:
-        raise NoGradientError(
-            f"the gradient needs {made.residual_bytes / 2**30:.1f} GiB of intermediate results,"
-            f" more than {LARGEST_RESIDUALS / 2**30:.0f} GiB"
-        )
     return made
 
 
-def gradients(setup: Setup, made: Adjoint, seed: int, seconds: float | None) -> Gradients:
+def _require_memory(residuals: int, whole: int) -> None:
+    if residuals > LARGEST_RESIDUALS:
+        raise NoGradientError(
+            f"the gradient needs {whole / 2**30:.1f} GiB of intermediate results,"
+            f" more than {LARGEST_RESIDUALS / 2**30:.0f} GiB"
+        )
+
+
+def gradients(
+    setup: Setup, links: Sequence[Adjoint], seed: int, seconds: float | None
+) -> Gradients:
     """Return the map of every input.
 
     Of ``sum``, ``max`` and ``logit`` it is the absolute gradient. Of ``l2`` it is the norm of the
@@ -86,6 +122,8 @@ def gradients(setup: Setup, made: Adjoint, seed: int, seconds: float | None) -> 
 
     Parameters
     ----------
+    links
+        The model, in one link or several; see `build_links`.
     seed
         Of the random cotangents.
     seconds
@@ -100,9 +138,8 @@ def gradients(setup: Setup, made: Adjoint, seed: int, seconds: float | None) -> 
     start = perf_counter()
     subject = setup.subject
     count = len(subject.baselines)
-    # One thread for each pass, so that the map does not depend on the cores at hand.
-    runner = adjoint.Runner(made, threads=1)
-    workers = _workers()
+    # The residuals of links are made again in every pass: two passes would hold them twice.
+    runner, workers = Links(links), _workers() if len(links) == 1 else 1
     shape = subject.lattice.pixels
     random = _is_random(setup)
     responses = np.zeros((count, math.prod(shape)))
@@ -112,15 +149,14 @@ def gradients(setup: Setup, made: Adjoint, seed: int, seconds: float | None) -> 
     total = 0
     for number, baseline in enumerate(subject.baselines):
         tape = runner.forward(baseline.feed)
-        given = [_looked_at(setup, tape.targets[name]) for name in setup.target.tensors]
-        _require_same(subject.answer(number), given)
+        require_same(setup, number, tape)
         if number == 0:
-            total = _affordable(setup, tape, runner, seconds, start)
+            total = _affordable(setup, tape, runner, workers, seconds=seconds, start=start)
         sums = _Sums(setup)
-        pending = _cotangents(setup, number, total, seed)
+        pending = cotangents(setup, number, total, seed)
         with ThreadPoolExecutor(workers) as pool:
             while chunk := list(islice(pending, workers)):
-                passes = [pool.submit(_back, setup, runner, tape, array) for _, array in chunk]
+                passes = [pool.submit(back, setup, runner, tape, array) for _, array in chunk]
                 for (counts, _), done in zip(chunk, passes, strict=True):
                     sums.add(done.result()[subject.name][0], counts=counts)
         responses[number] = sums.norm()
@@ -135,7 +171,7 @@ def gradients(setup: Setup, made: Adjoint, seed: int, seconds: float | None) -> 
         groups=groups,
         cotangents=total,
         error=_relative(variance, responses.mean(axis=0)),
-        residual_bytes=made.residual_bytes,
+        residual_bytes=held(links),
         seconds=perf_counter() - start,
     )
 
@@ -151,8 +187,8 @@ def _looked_at(setup: Setup, array: Array) -> Array:
     return array if setup.target.index is None else array[setup.target.index]
 
 
-def _back(
-    setup: Setup, runner: adjoint.Runner, tape: adjoint.Tape, cotangents: Cotangents
+def back(
+    setup: Setup, runner: adjoint.Runner | Links, tape: Any, cotangents: Cotangents
 ) -> dict[str, Array]:
     """Run one backward pass."""
     whole = {}
@@ -234,10 +270,22 @@ def _elements(setup: Setup) -> int:
     return sum(array.size for array in setup.subject.answer(0))
 
 
+def directions(setup: Setup) -> tuple[int, bool]:
+    """Return the cotangents that count for each input given time, and whether they are random."""
+    random = _is_random(setup)
+    if setup.functional.kind != "l2":
+        return 1, random
+    if random:
+        return COTANGENTS_ALONE if len(setup.subject.baselines) == 1 else COTANGENTS, random
+    return _elements(setup), random
+
+
 def _affordable(
     setup: Setup,
-    tape: adjoint.Tape,
-    runner: adjoint.Runner,
+    tape: Record,
+    runner: Links,
+    workers: int,
+    *,
     seconds: float | None,
     start: float,
 ) -> int:
@@ -259,17 +307,17 @@ def _affordable(
         times.append(perf_counter() - before)
         if times[0] * least * inputs < seconds / 100:
             break
-    left = (seconds - (perf_counter() - start)) * _workers()
+    left = (seconds - (perf_counter() - start)) * workers
     possible = int(left / (min(times) * inputs)) if min(times) else wanted
     if possible < least:
-        need = min(times) * inputs * least / _workers()
+        need = min(times) * inputs * least / workers
         raise NoGradientError(
             f"gradients would take about {need:.0f} s, more than the budget leaves"
         )
     return min(wanted, possible)
 
 
-def _cotangents(
+def cotangents(
     setup: Setup, number: int, total: int, seed: int
 ) -> Iterator[tuple[bool, Cotangents]]:
     """Yield the cotangents of one input, and whether each counts for the map."""
@@ -326,9 +374,16 @@ def _one_hot(
     return {tensor: array}
 
 
-def _require_same(answers: Sequence[Array], found: Sequence[Array]) -> None:
-    """Refuse an adjoint whose forward does not answer as the model does."""
-    for answer, other in zip(answers, found, strict=True):
+def require_same(setup: Setup, number: int, tape: adjoint.Tape | Record) -> None:
+    """Refuse an adjoint whose forward does not answer as the model does.
+
+    Raises
+    ------
+    NoGradientError
+        If its answer to an input is another one.
+    """
+    found = [_looked_at(setup, tape.targets[name]) for name in setup.target.tensors]
+    for answer, other in zip(setup.subject.answer(number), found, strict=True):
         expected = answer.astype(np.float64)
         same = answer.shape == other.shape
         if not same or np.linalg.norm(other - expected) > ALIKE * np.linalg.norm(expected):

@@ -94,6 +94,30 @@ class Confirmation:
     """The first of them."""
 
 
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A map for a large step: exact up to a tensor, a gradient from there on."""
+
+    cut: str
+    """The tensor."""
+    passes: int
+    """Passes of the part before it, over all inputs."""
+    cotangents: int
+    """Gradients of the part behind it, by input."""
+    random: bool
+    """They are along random directions, and the map is an estimate."""
+    sampled: int
+    """Pixels that were perturbed through the whole model to tell the error of the map."""
+    relative_error: float | None
+    """Euclidean norm of the difference over that of the true map, on these; None: nothing moved."""
+    correlation: float | None
+    """Pearson's of both, on these; None where a side is constant."""
+    seconds: float
+    """Without the sample."""
+    moved: int
+    """Pixels of the sample that moved the target: they are known to live."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Influence:
     """A map of how much the target changes when one input pixel does, per unit of input."""
@@ -142,12 +166,16 @@ class Influence:
     """Where the map comes from; None: from perturbation alone."""
     confirmation: Confirmation | None = None
     """Of the gradients; None where nothing was perturbed beside."""
+    preview: Preview | None = None
+    """How far the map is off; None: it is no preview."""
     reason: str | None = None
     """Why ``auto`` did not use gradients; None: it did, or was not asked to."""
 
     @property
     def method(self) -> str:
-        """``adjoint`` or ``perturb``: how the map was made."""
+        """``adjoint``, ``perturb`` or ``hybrid``: how the map was made."""
+        if self.preview is not None:
+            return "hybrid"
         return "perturb" if self.gradients is None else "adjoint"
 
     @property

@@ -12,7 +12,8 @@ import numpy as np
 from scotoma.errors import MeasurementError
 from scotoma.measure import stimuli
 from scotoma.measure.confirm import Confirmed, confirm
-from scotoma.measure.gradients import NoGradientError, build, gradients
+from scotoma.measure.gradients import NoGradientError, build_links, gradients
+from scotoma.measure.hybrid import hybrid
 from scotoma.measure.influence import Influence, Work
 from scotoma.measure.options import MeasureOptions
 from scotoma.measure.perturb import evidence, perturb, work_of
@@ -60,13 +61,15 @@ def measure(
     MeasurementError
         If onnxruntime cannot run the model, the model is random and cannot be frozen, its answer
         is not finite, it has no spatial input, nothing could be measured within the limits, or
-        the method ``adjoint`` was asked for and gradients cannot answer.
+        the method ``adjoint`` or ``hybrid`` was asked for and gradients cannot answer.
     """
     options = options or MeasureOptions()
     start = perf_counter()
     setup = prepare(facts, options)
     if options.method == "perturb":
         return perturb(facts, setup, options, start, progress)
+    if options.method == "hybrid":
+        return hybrid(facts, setup, options, start, progress)
     try:
         found = _gradients(facts, setup, options, start)
     except MeasurementError as error:
@@ -101,8 +104,8 @@ def _gradients(facts: Facts, setup: Setup, options: MeasureOptions, start: float
         left = seconds - (perf_counter() - start)
         confirmed = options.method == "auto" and options.budget is not None
         seconds = SHARE * left if confirmed else left
-    made = build(facts, setup.target.tensors, setup.subject.name)
-    return gradients(setup, made, options.seed, seconds)
+    links = build_links(facts, setup.target.tensors, setup.subject.name)
+    return gradients(setup, links, options.seed, seconds)
 
 
 def _influence(

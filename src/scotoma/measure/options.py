@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scotoma.errors import UsageError
 
-METHODS = ("auto", "adjoint", "perturb")
+METHODS = ("auto", "adjoint", "perturb", "hybrid")
 DIFFERENCES = ("auto", "forward", "central")
 CHANNELS = ("together", "each")
 FITS = ("refuse", "crop", "resize")
@@ -29,7 +29,8 @@ class MeasureOptions:
 
     method: str = "auto"
     """``adjoint``: gradients; ``perturb``: pixels are moved; ``auto``: gradients, confirmed by
-    moving some pixels, or ``perturb`` where gradients cannot answer."""
+    moving some pixels, or ``perturb`` where gradients cannot answer; ``hybrid``: a preview of a
+    large ``delta``, see `scotoma.measure.hybrid`."""
     functional: str = "l2"
     """``l2``, ``sum``, ``max``, ``logit`` or ``logit:K``; see `scotoma.measure.functional`."""
     output: str | None = None
@@ -73,6 +74,9 @@ class MeasureOptions:
     budget: float | None = None
     """Seconds that the measurement may take; None: `DEFAULT_BUDGET` where neither `resolution`
     nor `passes` is given, else no limit."""
+    confirmation: float | None = None
+    """Seconds in which perturbation confirms a map from gradients, at most; None: all that the
+    budget leaves."""
     passes: int | None = None
     """Most passes of perturbed inputs through the model; None: no limit."""
     multiplex: bool = True
@@ -95,6 +99,8 @@ class MeasureOptions:
         _choice("fit", self.fit, FITS)
         if self.method == "adjoint" and (stated := self.finite or self._limited):
             raise UsageError(f"gradients know no {stated}: use another method than 'adjoint'")
+        if self.method == "hybrid":
+            self._check_hybrid()
         if self.delta is not None and (self.delta == 0 or not math.isfinite(self.delta)):
             raise UsageError(f"delta must be a finite number other than 0, not {self.delta}")
         if isinstance(self.resolution, str) and self.resolution != "full":
@@ -111,6 +117,14 @@ class MeasureOptions:
         _at_least("patch", self.patch, 1)
         _at_least("jobs", self.jobs, 1)
         _at_least("inputs", self.random_inputs, 1)
+
+    def _check_hybrid(self) -> None:
+        """Refuse what a preview of the whole map does not take."""
+        if self.delta is None:
+            raise UsageError("the method 'hybrid' previews a large step: give its --delta")
+        stated = {"resolution": self.resolution is not None, "passes": self.passes is not None}
+        for name in (name for name, is_set in stated.items() if is_set):
+            raise UsageError(f"the method 'hybrid' maps all pixels and knows no {name}")
 
     @property
     def finite(self) -> str:

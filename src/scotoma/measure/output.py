@@ -159,6 +159,7 @@ def document(influence: Influence, summary: Summary | None = None) -> dict[str, 
         "pixels": _pixels_document(influence),
         "gradients": _gradients_document(influence),
         "confirmation": _confirmation_document(influence),
+        "preview": _preview_document(influence),
         **summary.document(),
         "map": MAP,
         "profiles": {
@@ -192,7 +193,7 @@ def _pixels_document(influence: Influence) -> dict[str, int | None]:
     return {
         "structurally_dead": None if proven is None else int(proven.sum()),
         "locally_dead": int(local.sum()),
-        "live": int(live.sum()),
+        "live": int(live.sum()) if influence.preview is None else influence.preview.moved,
     }
 
 
@@ -225,6 +226,22 @@ def _confirmation_document(influence: Influence) -> dict[str, Any] | None:
         "moved_without_gradient_pixels": [list(pixel) for pixel in found.moved_pixels],
         "unmoved_with_gradient": found.unmoved,
         "unmoved_with_gradient_pixels": [list(pixel) for pixel in found.unmoved_pixels],
+    }
+
+
+def _preview_document(influence: Influence) -> dict[str, Any] | None:
+    found = influence.preview
+    if found is None:
+        return None
+    return {
+        "cut": found.cut,
+        "passes": found.passes,
+        "cotangents": found.cotangents,
+        "random": found.random,
+        "sampled_pixels": found.sampled,
+        "relative_error": found.relative_error,
+        "correlation": found.correlation,
+        "seconds": round(found.seconds, 3),
     }
 
 

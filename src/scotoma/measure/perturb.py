@@ -144,7 +144,7 @@ def _influence(
             f" {ready.plan.cost(0)} passes; allow more with --budget or --passes"
         )
     pixels = subject.lattice.middles(places)
-    values, dead, probed = _maps(subject.lattice.pixels, pixels, responses, moved)
+    values, dead, probed = maps(subject.lattice.pixels, pixels, responses, moved)
     unfinished = run.done < len(ready.plan)
     stated = options.resolution is not None
     notes = [*setup.notes_with_step, *ready.notes]
@@ -212,7 +212,7 @@ def evidence(setup: Setup, dead: np.ndarray) -> list[str]:
     return [said]
 
 
-def _maps(
+def maps(
     shape: tuple[int, ...],
     pixels: np.ndarray,
     responses: np.ndarray,

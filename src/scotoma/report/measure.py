@@ -64,6 +64,8 @@ def render_measure(document: Mapping[str, Any], files: Sequence[str]) -> str:
     lines += [*_unknown_lines(document), *_dead_lines(document["influence"])]
     if confirmation := document.get("confirmation"):
         lines += ["", *_confirmation(confirmation, document["pixels"])]
+    if preview := document.get("preview"):
+        lines += ["", *_wrapped(_preview(preview), "")]
     if agreement := document.get("agreement"):
         lines += ["", *_agreement(agreement)]
     notes = list(document.get("notes") or ())
@@ -144,6 +146,12 @@ def _extent(document: Mapping[str, Any]) -> str:
                 f" {document['passes']:,} passes"
             )
             passes += together
+    elif preview := document.get("preview"):
+        part = (
+            f"preview of {part} in {preview['passes']:,} passes up to"
+            f" '{_short(escape(preview['cut']))}'"
+        )
+        passes = f", {document['passes']:,} through the whole model"
     else:
         passes = f" {passes}{together}"
     end = "" if document["complete"] else "; not complete"
@@ -230,6 +238,21 @@ def _agreement(agreement: Mapping[str, Any]) -> list[str]:
             f"{agreement['unmoved']:,} with a path did not ({_pixels(agreement['unmoved_pixels'])})"
         )
     return _wrapped("agreement with the graph: " + "; ".join(parts), "")
+
+
+def _preview(found: Mapping[str, Any]) -> str:
+    """Say how far a preview is off."""
+    count = f"{found['sampled_pixels']:,} pixels"
+    if found["relative_error"] is None:
+        return f"preview against perturbation: nothing moved at {count}"
+    correlation = found["correlation"]
+    also = "" if correlation is None else f", correlation {correlation:.3f}"
+    if found["random"]:
+        count += f", with the noise of {found['cotangents']} random directions an input"
+    return (
+        f"preview against perturbation: relative error {found['relative_error']:.2g} (norm)"
+        f"{also}, over {count}"
+    )
 
 
 def _confirmation(found: Mapping[str, Any], pixels: Mapping[str, Any]) -> list[str]:

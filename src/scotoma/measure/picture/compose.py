@@ -111,6 +111,10 @@ def _probes(influence: Influence) -> str:
             return f"all {total:,} pixels by gradients"
         confirmed = int(influence.confirmation.probed.sum())
         return f"all {total:,} pixels by gradients, {confirmed:,} confirmed by perturbation"
+    if influence.preview is not None:
+        return (
+            f"preview of all {total:,} pixels, linear behind '{plain(influence.preview.cut, 40)}'"
+        )
     if probed == total:
         return f"all {total:,} pixels measured"
     share = percent(probed / total) if total else ""

@@ -186,6 +186,27 @@ class ConfirmationDocument(TypedDict):
     """The first of them."""
 
 
+class PreviewDocument(TypedDict):
+    """A map for a large step: exact up to a tensor, linear from there on."""
+
+    cut: str
+    """The tensor."""
+    passes: int
+    """Of the part before it, over all inputs."""
+    cotangents: int
+    """Backward passes of the part behind it, for each input."""
+    random: bool
+    """The cotangents are random, and the map an estimate."""
+    sampled_pixels: int
+    """Perturbed through the whole model, to tell the error."""
+    relative_error: float | None
+    """Norm of the difference over that of the true influence, on these; null: nothing moved."""
+    correlation: float | None
+    """Pearson's of both, on these; null: a side is constant."""
+    seconds: float
+    """Without the sample."""
+
+
 class ProfilesDocument(TypedDict):
     """Files with the profiles along the axes, where whole rows and columns were probed."""
 
@@ -202,7 +223,7 @@ class MeasureDocument(TypedDict):
     examined: InputDocument | None
     """The input whose pixels are changed; null: there is none."""
     method: str
-    """How the map was made: `adjoint` (gradients) or `perturb` (moved pixels)."""
+    """How the map was made: `adjoint` (gradients), `perturb` (moved pixels) or `hybrid`."""
     method_reason: NotRequired[str | None]
     """Why gradients were not used though they were allowed; null: they were, or were not asked."""
     functional: str
@@ -247,6 +268,8 @@ class MeasureDocument(TypedDict):
     """Null: the map is from perturbation alone."""
     confirmation: NotRequired[ConfirmationDocument | None]
     """Null: the map is from one method alone."""
+    preview: NotRequired[PreviewDocument | None]
+    """Null: the map is no preview."""
     figures: dict[str, FigureDocument]
     rings: list[RingDocument]
     """From the border inwards."""
