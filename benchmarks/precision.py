@@ -151,8 +151,8 @@ def lint(files: Sequence[Path]) -> tuple[dict[str, str], list[Model]]:
         sys.exit(f"scotoma lint ended with status {done.returncode}")
     document = json.loads(done.stdout)
     names = {rule["code"]: rule["name"] for rule in document["tool"]["rules"]}
-    by_path = {entry["path"]: entry for entry in document["models"]}
-    return names, [_model(file, by_path[str(file)]) for file in files]
+    by_path = {Path(entry["path"]).resolve(): entry for entry in document["models"]}
+    return names, [_model(file, by_path[file.resolve()]) for file in files]
 
 
 def _model(file: Path, entry: Mapping[str, Any]) -> Model:

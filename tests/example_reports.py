@@ -16,7 +16,18 @@ from example_rules import (
 )
 
 from scotoma.facts import Unanalysed
-from scotoma.findings import Finding, Location, Measurement, Severity, Suppressed, Undecided
+from scotoma.findings import (
+    CONFIRMED,
+    CONTRADICTED,
+    Evidence,
+    Finding,
+    Location,
+    Measurement,
+    OutputEvidence,
+    Severity,
+    Suppressed,
+    Undecided,
+)
 from scotoma.results import (
     BaselineUse,
     Failure,
@@ -135,12 +146,15 @@ def report_hostile() -> Report:
     """Return a report whose every text tries to mean something to a format."""
     rule = LostPixels()
     findings = tuple(
-        rule.finding(
-            [Location(text, text, text, note=text), Location(None, tensor=text, note=text)],
-            f"'{text}' drifts",
-            Measurement("drift", text, text, limit=text),
-            remedy=text,
-            severity=Severity(1 + i % 3),
+        dataclasses.replace(
+            rule.finding(
+                [Location(text, text, text, note=text), Location(None, tensor=text, note=text)],
+                f"'{text}' drifts",
+                Measurement("drift", text, text, limit=text),
+                remedy=text,
+                severity=Severity(1 + i % 3),
+            ),
+            evidence=Evidence(CONFIRMED, text, outputs=(OutputEvidence(text, CONTRADICTED),)),
         )
         for i, text in enumerate(HOSTILE)
     )

@@ -214,6 +214,7 @@ def test_options_that_fit_no_model_are_a_wrong_call(run: Run, stage: Stage) -> N
         ["lint", "MODEL", "--input-shape", "x=1x3", "--input-shape", "x=1x4"],
         ["lint", "MODEL", "-o", "yaml=out"],
         ["lint", "MODEL", "-o", "no/such/folder/out"],
+        ["lint", "MODEL", "-o", "sarif="],
         ["lint", "MODEL", "-o", "json=-", "-o", "text=-"],
         ["lint", "no-such-folder/*.onnx"],
         ["lint", "MODEL", "--task", "segment"],
@@ -328,6 +329,17 @@ def test_rules_are_shown(run: Run) -> None:
     head, _, *table = out.splitlines()
     assert head == "XX is a family of 2 rules; `scotoma explain XX101` explains one."
     assert table == run("rules")[1].splitlines()
+
+
+def test_limits_of_measured_figures_are_explained_like_rules(run: Run) -> None:
+    result, out, err = run("explain", "sc902")
+    title, when, _, summary, *_ = out.splitlines()
+    assert (result, title, err) == (0, "SC902 measured-min-border-ratio", "")
+    assert when == "error, confidence high, on where its limit is set, since 0.1.0"
+    assert summary == "Measured figures beyond a limit that was set for them."
+    assert "`min-border-ratio`" in out
+    assert "``" not in out
+    assert run("explain", "measured-min-border-ratio")[1] == out
 
 
 def test_every_setting_of_a_run_has_its_environment_variable() -> None:

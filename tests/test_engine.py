@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,17 @@ def test_a_crashing_rule_stops_no_other(examine: Callable[[Examine], None]) -> N
     assert [item.code for item in model.undecided] == ["XX201"]
     with pytest.raises(KeyError):
         lint(["m"], rules, Options(debug=True))
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_rule_that_exits_has_crashed(examine: Callable[[Examine], None], debug: bool) -> None:
+    examine(lambda _path, _options: FakeFacts(operator("a")))
+
+    def leave(_facts: Any) -> Iterator[Finding | Undecided]:
+        sys.exit(0)
+
+    (model,) = lint(["m"], [LostPixels(leave)], Options(debug=debug)).models
+    assert model.rule_failures == (RuleFailure("XX101", "SystemExit: 0"),)
 
 
 def test_a_rule_that_yields_something_else_has_crashed(examine: Callable[[Examine], None]) -> None:

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from scotoma.cli import main
-from scotoma.cli.output import Target, write, write_all
+from scotoma.cli.output import Target, targets, write, write_all
 from scotoma.errors import OutputError, UsageError
+from scotoma.report import REPORTERS
 
 ROOT = Path(__file__).parents[1]
 MODEL = str(ROOT / "sample_models" / "five_layers_valid.onnx")
@@ -195,3 +196,31 @@ def test_a_pipe_is_written_and_not_replaced(tmp_path: Path) -> None:
     assert pipe.read_text().endswith("0 undecided\n")
     assert process.communicate(timeout=60)[0] == b""
     assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize(
+    ("value", "default", "expected"),
+    [
+        ("report.html", "text", "html"),
+        ("folder/report.SARIF", "text", "sarif"),
+        ("report.xml", "text", "junit"),
+        ("report.md", "text", "markdown"),
+        ("report.json", "github", "github"),
+        ("text=report.json", "text", "text"),
+        ("report.txt", "text", "text"),
+        ("-", "text", "text"),
+    ],
+)
+def test_the_ending_of_a_file_says_its_format(
+    value: str, default: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert targets([value], default, REPORTERS) == [Target(expected, value.rpartition("=")[2])]
+
+
+def test_an_ending_means_nothing_where_there_is_no_such_format(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert targets(["report.html"], "text", ["text", "json"]) == [Target("text", "report.html")]

@@ -10,6 +10,7 @@ import example_rules
 import pytest
 
 from scotoma import registry
+from scotoma.cli import main
 from scotoma.errors import RuleLoadError, UsageError
 from scotoma.registry import Registry, load_rules
 from scotoma.rule import REQUIRED_SECTIONS, Rule
@@ -100,12 +101,49 @@ def test_a_folder_that_changed_is_read_again(tmp_path: Path) -> None:
     ],
 )
 def test_two_rules_of_one_code_or_name_are_refused(
-    tmp_path: Path, second: tuple[str, str], message: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, second: tuple[str, str], message: str
 ) -> None:
     write_rule(tmp_path / "one", "XX101", "a-rule")
-    write_rule(tmp_path / "two", *second)
-    with pytest.raises(RuleLoadError, match=message):
-        load_rules([str(tmp_path / "one"), str(tmp_path / "two")])
+    write_rule(tmp_path / "two", *second, module="other")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RuleLoadError) as caught:
+        load_rules(["one", "two"])
+    places = [str(Path("one", "a_rule.py")), str(Path("two", "other.py"))]
+    assert str(caught.value) == f"{message}: in {places[0]} and in {places[1]}"
+
+
+def test_a_rule_that_is_built_in_already_names_both_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_rule(tmp_path, "SC101", "a-rule")
+    monkeypatch.chdir(tmp_path.parent)
+    with pytest.raises(RuleLoadError) as caught:
+        load_rules([str(tmp_path)])
+    own = Path(tmp_path.name, "a_rule.py")
+    assert str(caught.value) == (
+        f"two rules are called 'SC101': in scotoma.rules.unread_pixels and in {own}"
+    )
+
+
+@pytest.mark.usefixtures("no_builtin")
+def test_a_folder_that_is_given_twice_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_rule(tmp_path / "one", "XX101", "a-rule")
+    monkeypatch.chdir(tmp_path)
+    assert codes(load_rules(["one", "./one/", str(tmp_path / "one")])) == ["XX101"]
+
+
+@pytest.mark.parametrize(("text", "summary"), [('"""Only a line."""', "Only a line"), ("", "")])
+def test_a_rule_without_sections_can_be_explained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, summary: str
+) -> None:
+    rule = RULE.format(code="XX101", kebab="a-rule", name="A").split('"""')[2]
+    (tmp_path / "plain.py").write_text(f"{text}{rule}")
+    loaded = load_rules([str(tmp_path)]).get("XX101")
+    assert (loaded.summary, loaded.documentation.sections) == (summary, {})
+    assert main(["explain", "XX101", "--rules", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.startswith("XX101 a-rule\nnote, confidence high, on by default")
 
 
 @pytest.mark.usefixtures("no_builtin")

@@ -78,7 +78,7 @@ def lint_model(path: str, rules: Iterable[Rule], options: Options) -> ModelRepor
         examined=resolution.examined,
         inputs=resolution.inputs,
         unanalysed=unanalysed,
-        refusal=_refusal(facts, options),
+        refusal=refusal(facts, options),
         task=task,
         findings=findings,
         undecided=undecided,
@@ -100,7 +100,7 @@ def _kept(facts: Facts, options: Options) -> object:
         return describe_failure(error)
 
 
-def _refusal(facts: Facts, options: Options) -> str | None:
+def refusal(facts: Facts, options: Options) -> str | None:
     """Say which operator cannot run at the size that was asked for; None if all can."""
     if options.size is None and not options.input_shapes:
         return None
@@ -172,8 +172,8 @@ def _check(
                     findings.append(_rated(answer, rule, task))
                 else:
                     undecided.append(_as_undecided(answer))
-        except Exception as error:
-            if options.debug:
+        except (Exception, SystemExit) as error:  # a rule that exits must not pass a model
+            if options.debug and not isinstance(error, SystemExit):
                 raise
             failures.append(RuleFailure(rule.meta.code, _describe(error)))
     place = graph_positions(facts)
@@ -221,7 +221,7 @@ def graph_positions(facts: Facts) -> Callable[[str | None], tuple[int, str]]:
     return key
 
 
-def _describe(error: Exception) -> str:
+def _describe(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 

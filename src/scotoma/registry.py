@@ -24,6 +24,9 @@ from scotoma.rule import Rule, RuleMeta
 ENTRY_POINT_GROUP = "scotoma.rules"
 ALL = "ALL"
 
+OWN_PACKAGE = "scotoma_rules_"
+"""How the package begins that a folder of a user's own rules becomes."""
+
 _CODE = re.compile(r"[A-Z]+[0-9]+")
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
@@ -126,7 +129,7 @@ def load_rules(directories: Iterable[str] = ()) -> Registry:
     rules = list(_rules_of(builtin_package()))
     for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: entry.name):
         rules.extend(_rules_of(_load_plugin(entry)))
-    for directory in directories:
+    for directory in {Path(given).resolve(): given for given in directories}.values():
         rules.extend(_rules_of(_folder_package(directory)))
     _check_distinct(rules)
     return Registry(tuple(sorted(rules, key=lambda rule: rule.meta.code)))
@@ -181,7 +184,7 @@ def _folder_package(directory: str) -> ModuleType:
     if not any(path.suffix == ".py" and path.stem[0] != "_" for path in folder.iterdir()):
         raise UsageError(f"--rules {directory}: the folder holds no rule module (*.py)")
     digest = hashlib.sha256(str(folder.resolve()).encode(errors="surrogateescape")).hexdigest()
-    name = f"scotoma_rules_{digest[:16]}"
+    name = f"{OWN_PACKAGE}{digest[:16]}"
     for loaded in [m for m in sys.modules if m == name or m.startswith(f"{name}.")]:
         del sys.modules[loaded]
     return _package(name, folder.absolute())
@@ -266,9 +269,19 @@ def _check_distinct(rules: Iterable[Rule]) -> None:
     for rule in rules:
         for word in (rule.meta.code, rule.meta.name):
             if word in seen:
-                here, there = type(rule).__module__, type(seen[word]).__module__
-                raise RuleLoadError(f"two rules are called '{word}': {there} and {here}")
+                raise RuleLoadError(
+                    f"two rules are called '{word}': in {_home(seen[word])} and in {_home(rule)}"
+                )
             seen[word] = rule
+
+
+def _home(rule: Rule) -> str:
+    """Return where a person finds a rule: its module, or its file in a folder of their own."""
+    module = type(rule).__module__
+    if not module.startswith(OWN_PACKAGE):
+        return module
+    file, here = Path(inspect.getfile(type(rule))), Path.cwd()
+    return str(file.relative_to(here) if file.is_relative_to(here) else file)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from scotoma.findings import Confidence, Finding, Location, Measurement, Severity, Undecided
@@ -229,6 +230,6 @@ def read_documentation(docstring: str) -> Documentation:
         if lines[index].strip() and set(lines[index + 1].strip()) == {"-"}
     ]
     sections = {}
-    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+    for start, end in pairwise([*starts, len(lines)]):
         sections[lines[start].strip()] = "\n".join(lines[start + 2 : end]).strip()
     return Documentation(lines[0].strip() if lines else "", sections)

@@ -19,6 +19,7 @@ from scotoma.audit.errors import NotMeasuredError
 from scotoma.audit.figures import against, restricted
 from scotoma.audit.thresholds import THRESHOLDS
 from scotoma.cli import main
+from scotoma.errors import ModelError, UsageError
 from scotoma.findings import (
     CONFIRMED,
     CONTRADICTED,
@@ -377,6 +378,15 @@ def test_a_wrong_limit_is_a_wrong_call(
     assert said in err
 
 
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_a_limit_is_a_finite_number(value: str, save: Save, run: Run) -> None:
+    assert run(str(save(STRIDED)), "--min-border-ratio", value) == (
+        2,
+        "",
+        f"scotoma: --min-border-ratio: {value} is no limit\n",
+    )
+
+
 def test_a_contradicted_error_does_not_fail_a_run(save: Save, run: Run) -> None:
     code, out, _ = run(str(save(NOISE)), "--select", "SC503", "--format", "json")
     (finding,) = json.loads(out)["models"][0]["findings"]
@@ -465,6 +475,21 @@ def test_the_function_is_not_complete_without_time(save: Save) -> None:
     assert (result.complete, result.passed, result.models[0].failed) == (False, False, False)
 
 
+def test_the_function_raises_where_its_only_model_cannot_be_examined(
+    save: Save, tmp_path: Path
+) -> None:
+    nothing = tmp_path / "nothing.onnx"
+    nothing.write_text("hello world")
+    said = r"nothing\.onnx: not an ONNX file: no protobuf, wire type 4 at byte 3"
+    with pytest.raises(ModelError, match=said) as caught:
+        scotoma.audit(nothing, isolated=True)
+    assert caught.value.kind == "not-protobuf"
+    with pytest.raises(UsageError, match=r"the region 0,0,9,9 does not lie on an image of 8x8"):
+        scotoma.audit(save(STRIDED), isolated=True, region=(0, 0, 9, 9))
+    both = scotoma.audit(save(STRIDED), nothing, isolated=True, select=["SC101"])
+    assert [model.failure is None for model in both.models] == [True, False]
+
+
 def test_the_function_takes_the_bytes_of_a_file(save: Save) -> None:
     data = save(STRIDED).read_bytes()
     result = scotoma.audit(data, isolated=True, select=["SC101"], region=(0, 0, 4, 4))
@@ -472,3 +497,16 @@ def test_the_function_takes_the_bytes_of_a_file(save: Save) -> None:
     assert finding.evidence is not None
     assert finding.evidence.status == CONFIRMED
     assert figures_of(result.models[0])["dead_pixel_fraction"]["value"] == 0.75
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--input", "nope"), "--input nope: no such file or folder, nor random, zeros, mean"),
+        (("--budget", "0s"), "--budget: expected a time above 0"),
+    ],
+)
+def test_a_wrong_call_runs_nothing(
+    save: Save, run: Run, options: tuple[str, ...], said: str
+) -> None:
+    assert run(str(save(STRIDED)), *options) == (2, "", f"scotoma: {said}\n")

@@ -444,3 +444,21 @@ def test_a_contradicted_claim_keeps_its_message(audited: Audit) -> None:
     finding = the_finding(report, "SC503")
     assert finding.severity == Severity.ERROR
     assert replace(finding, evidence=None).evidence is None
+
+
+def test_no_map_is_begun_that_its_own_trials_would_outlast(examine: Examine) -> None:
+    for seconds, begun in ((0.5, True), (2.0, False)):
+        exam = examine(POOLED)
+        assert exam.bench.refusal is None
+        exam.bench.seconds = seconds
+        if begun:
+            assert exam.summary.figures["dead_pixel_fraction"].value == 0
+        else:
+            with pytest.raises(NotMeasuredError, match="budget ran out"):
+                _ = exam.summary
+
+
+def test_a_model_that_is_refused_has_no_map_for_that_reason(examine: Examine) -> None:
+    exam = examine((RULES / "conflicting-auto-pad/convolution.onnxtxt").read_text())
+    with pytest.raises(NotMeasuredError, match="onnxruntime cannot load the model"):
+        _ = exam.influence

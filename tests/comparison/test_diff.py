@@ -389,6 +389,20 @@ class TestText:
             "1 model compared: 1 thing got worse",
         ]
 
+    def test_what_was_not_compared_is_not_called_alike(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        known, missing = sample("one_layer_same"), str(tmp_path / "missing.onnx")
+        ends = []
+        for old, new in ((missing, missing), (missing, known), (known, missing)):
+            assert main(["diff", old, new]) == 3
+            ends.append(capsys.readouterr().out.splitlines()[-1])
+        assert ends == [
+            "0 models compared, 1 not",
+            "0 models compared, 1 not",
+            "0 models compared, 1 not: 1 thing got worse",
+        ]
+
     def test_names_of_a_model_are_harmless(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

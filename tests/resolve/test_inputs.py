@@ -223,9 +223,9 @@ def test_the_largest_picture_is_examined_unless_another_is_named(tmp_path: Path)
         ({"input_shapes": {"q": (1, 2)}}, "there is no input 'q'; the inputs are 'x', 'v'"),
         ({"input_shapes": {"x": (1, 3)}}, "shape 1x3 gives 2 numbers, input 'x' has 5 axes"),
         ({"input_shapes": {"v": (1, -3)}}, "shape 1x-3 of input 'v' is not a shape"),
-        ({"size": (224, 224)}, "--size 224x224 gives 2 numbers, input 'x' has 3 spatial axes"),
-        ({"size": (7,)}, "--size 7 gives 1 number, input 'x' has 3 spatial axes"),
-        ({"size": (0, 5, 5)}, "--size 0x5x5 is not a size"),
+        ({"size": (224, 224)}, "the size 224x224 gives 2 numbers, input 'x' has 3 spatial axes"),
+        ({"size": (7,)}, "the size 7 gives 1 number, input 'x' has 3 spatial axes"),
+        ({"size": (0, 5, 5)}, "0x5x5 is not a size"),
     ],
 )
 def test_a_wrong_call_says_what_is_wrong(

@@ -48,6 +48,32 @@ def test_the_closest_configuration_wins(project: Path, run: Run) -> None:
     assert "SC102" in [rule["code"] for rule in found[POOLS]["rules"]]
 
 
+def test_a_configuration_that_leads_nowhere_is_an_error(project: Path, run: Run) -> None:
+    (project / "small" / "scotoma.toml").symlink_to("nowhere.toml")
+    assert run("lint", SMALL, "-q") == (
+        2,
+        "",
+        "scotoma: small/scotoma.toml: cannot be read: No such file or directory\n",
+    )
+
+
+def test_where_all_rules_are_ignored_the_report_says_so(project: Path, run: Run) -> None:
+    (project / "scotoma.toml").write_text("ignore = ['SC102']\n")
+    status, out, err = run("lint", SMALL, "--select", "SC102", "--statistics")
+    assert (status, err) == (0, "")
+    assert out.splitlines()[3:] == [
+        "  no rule ran: all are ignored",
+        "",
+        "1 model: 0 errors, 0 warnings, 0 notes, 0 undecided",
+    ]
+
+
+def test_documents_name_models_from_the_folder_of_the_call(project: Path, document: Lint) -> None:
+    given = [str(project / SMALL), f"./{POOLS}"]
+    assert [model["path"] for model in document(*given)["models"]] == [SMALL, POOLS]
+    assert document(*given) == document(SMALL, POOLS)
+
+
 def test_a_project_file_counts_only_with_its_table(project: Path) -> None:
     (project / "scotoma.toml").write_text("")
     (project / "small" / "pyproject.toml").write_text("[project]\nname = 'scotoma-user'\n")

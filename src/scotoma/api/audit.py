@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Unpack
 
-from scotoma.api.lint import LintResult, given_models
+from scotoma.api.lint import LintResult, failure_error, given_models
 from scotoma.api.models import ModelSource
 from scotoma.api.settings import LintSettings, layer
 from scotoma.audit import AuditOptions, Budget, audit_model, demoted
@@ -80,7 +80,9 @@ def audit(
     Raises
     ------
     scotoma.errors.UsageError
-        If an argument is wrong.
+        If an argument is wrong, or does not fit a model.
+    scotoma.errors.ModelError
+        If the only model cannot be read. Of several, `ModelReport.failure` says which and why.
 
     Examples
     --------
@@ -116,6 +118,8 @@ def audit(
         part = until.part((len(plans) - number + 1) / 2)
         options = replace(plan.options, data=data)
         reports.append(audit_model(path, plan.rules, options, how, part))
+    if len(reports) == 1 and (failure := reports[0].failure):
+        raise failure_error(paths[0], failure.kind, failure.message)
     judged = {
         path: replace(
             plan, rules=(*plan.rules, *(THRESHOLDS[key] for key in plan.settings.thresholds))

@@ -88,12 +88,12 @@ def audit_model(
         failure = Failure("usage", wrong)
         return ModelReport(path=path, status="error", failure=failure)
     bench = Bench(facts, asked, budget, wanted(report.findings, facts))
-    # The maps of the single outputs get half of what the checks leave.
-    parts = 2 if len(facts.functional()) > 1 else 1
+    # The maps of the single outputs get a third of what the checks leave.
+    parts = 1.5 if len(facts.functional()) > 1 else 1.0
     exam = Exam(facts, bench, asked, budget, parts=parts, debug=options.debug)
     report, skipped = _with_evidence(report, exam, debug=options.debug)
     found = _region_of(exam, how.region)
-    per_output = _outputs(exam, facts, how.region)
+    per_output = _outputs(exam, facts, how.region, found)
     if isinstance(found, BudgetSpentError):
         skipped.append("the map of influence")
     skipped += [
@@ -209,7 +209,9 @@ def _misplaced(region: Region, size: tuple[int, ...]) -> str:
     return f"the region {','.join(map(str, region))} does not lie on an image of {shape} pixels"
 
 
-def _outputs(exam: Exam, facts: Facts, region: Region | None) -> tuple[Mapping[str, Any], ...]:
+def _outputs(
+    exam: Exam, facts: Facts, region: Region | None, found: Found
+) -> tuple[Mapping[str, Any], ...]:
     """Return coverage and figures of every output, where there are several."""
     names = facts.functional()
     if len(names) < 2:
@@ -223,7 +225,9 @@ def _outputs(exam: Exam, facts: Facts, region: Region | None) -> tuple[Mapping[s
             "figures": None,
             "reason": f"only the first {MOST_OUTPUTS} outputs are measured",
         }
-        if number < MOST_OUTPUTS:
+        if isinstance(found, BudgetSpentError):
+            row["reason"] = str(found)
+        elif number < MOST_OUTPUTS:
             part = exam.budget.part(min(len(names), MOST_OUTPUTS) - number)
             row |= _of_output(exam, name, region, part)
         rows.append(row)

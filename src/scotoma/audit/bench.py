@@ -51,7 +51,8 @@ class Bench:
         self.facts = facts
         self.budget = budget
         self.passes = 0
-        self._seconds = 0.0
+        self.seconds = 0.0
+        """Of the latest pass."""
         self._options = options
         known = reachable(facts)
         declared = [value.name for value in facts.model.main.outputs]
@@ -121,10 +122,10 @@ class Bench:
             If there is no time left for another pass.
         """
         session = self._session
-        self.budget.require(self._seconds)
+        self.budget.require(self.seconds)
         start = self.budget.clock()
         found = session.run(feed)
-        self._seconds = self.budget.clock() - start
+        self.seconds = self.budget.clock() - start
         self.passes += 1
         return dict(zip((*self.outputs, *self._inner), found, strict=True))
 

@@ -21,8 +21,13 @@ if TYPE_CHECKING:
     from scotoma.measure.summary import Summary
     from scotoma.metrics import Figure
 
+CONFIRMATION = 3.0
+"""Seconds in which perturbation confirms a map from gradients, at most."""
 LEAST_SECONDS = 0.05
 """A map is not begun with less time than this."""
+LEAST_PASSES = 50
+"""Nor with less than so many passes take: a measurement tries out before it looks at the clock what
+it may rely on."""
 
 
 class Exam:
@@ -51,7 +56,7 @@ class Exam:
         options: MeasureOptions,
         budget: Budget,
         *,
-        parts: int = 1,
+        parts: float = 1.0,
         debug: bool = False,
     ) -> None:
         self.facts = facts
@@ -71,12 +76,19 @@ class Exam:
     def _measured(
         self, options: MeasureOptions, budget: Budget
     ) -> tuple[Influence, Summary] | NotMeasuredError:
+        try:
+            refused = self.bench.refusal
+        except NotMeasuredError as error:
+            return error
+        if refused is not None:
+            return NotMeasuredError(refused)
         left = budget.left
-        if left < LEAST_SECONDS:
+        if left < max(LEAST_SECONDS, LEAST_PASSES * self.bench.seconds):
             return BudgetSpentError()
         seconds = left if options.budget is None else min(left, options.budget)
         try:
-            influence = measure(self.facts, replace(options, budget=seconds))
+            limits = replace(options, budget=seconds, confirmation=CONFIRMATION)
+            influence = measure(self.facts, limits)
         except (MeasurementError, UsageError) as error:
             if budget.left <= 0 or "within the limits" in str(error):
                 return BudgetSpentError()

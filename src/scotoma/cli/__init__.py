@@ -28,8 +28,9 @@ from scotoma.errors import RuleLoadError, ScotomaError, UsageError
 EPILOG = """\b
 Exit status, the first that applies:
   2  the call was wrong
-  3  a model could not be read, or a rule crashed
-  1  findings at or above --fail-on
+  3  a model could not be read or run, a rule crashed, a report could not be
+     written, or the budget of an audit did not suffice
+  1  findings at or above --fail-on, or something got worse (diff)
   0  otherwise
 """
 
@@ -40,7 +41,10 @@ GARBAGE = 100_000
 @click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="scotoma")
 def group() -> None:
-    """Scotoma finds the blind spots of ONNX vision models, without running them."""
+    """Scotoma finds the blind spots of ONNX vision models.
+
+    From the graph alone; `measure` and `audit` run them as well.
+    """
 
 
 for command in (lint, audit, trace, sizes, measure, diff, rules, explain, schema):

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,7 +21,8 @@ from scotoma.cli.options import (
     together,
 )
 from scotoma.cli.output import STDOUT, complain, targets, use_colour, write_all
-from scotoma.cli.settings import LEVELS, given_layers, settings_options
+from scotoma.cli.reports import report_options, shown_options
+from scotoma.cli.settings import configuration_options, given_layers, settings_options
 from scotoma.errors import UsageError
 from scotoma.findings import Severity
 from scotoma.report import REPORTERS, keeper, render
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from scotoma.results import ModelReport, Report
     from scotoma.settings.plan import Plan
 
+GENERATED = ("random", "zeros", "mean")
+"""Inputs that are no file."""
 MOST_PIXELS = 2**31 - 1
 
 
@@ -100,46 +104,17 @@ def _about_work() -> Iterator[Callable[..., Any]]:
 
 @click.command(short_help="Lint models and run them to confirm it.")
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True)
-@mirrored(
-    "--format",
-    "format_name",
-    type=click.Choice(list(REPORTERS)),
-    default="text",
-    show_default=True,
-)
-@mirrored(
-    "-o",
-    "--output",
-    "outputs",
-    metavar="[FORMAT=]FILE",
-    multiple=True,
-    help="Write the report to a file instead of standard output (-). May be repeated.",
-)
+@report_options
 @together(_about_thresholds())
 @together(_about_work())
 @together(about_inputs())
 @settings_options
-@mirrored(
-    "--config",
-    "configs",
-    metavar="FILE|KEY=VALUE",
-    multiple=True,
-    help="Use this configuration, or one setting in TOML: size=[224,224].",
-)
-@mirrored("--isolated", is_flag=True, help="Look for no configuration file.")
+@configuration_options
 @rules_option
 @mirrored("--exit-zero", is_flag=True, help="Exit with status 0 whatever is found.")
 @input_options
 @mirrored("--hash", "hash_files", is_flag=True, help="Report the SHA-256 of each whole file.")
-@mirrored("--statistics", is_flag=True, help="Count the findings by rule as well.")
-@mirrored(
-    "--min-severity",
-    type=click.Choice(LEVELS),
-    default="note",
-    show_default=True,
-    help="Show no findings of a lower severity; they count all the same.",
-)
-@mirrored("-q", "--quiet", is_flag=True, help="No report on standard output.")
+@shown_options
 @run_options
 @click.pass_context
 def audit(  # noqa: PLR0913  one for each option
@@ -176,6 +151,11 @@ def audit(  # noqa: PLR0913  one for each option
     from scotoma.settings.plan import make_plan  # noqa: PLC0415
     from scotoma.settings.settle import read_baselines, settle  # noqa: PLC0415
 
+    if budget <= 0:
+        raise UsageError("--budget: expected a time above 0")
+    for given in asked["inputs"]:
+        if given not in GENERATED and not Path(given).exists():
+            raise UsageError(f"--input {given}: no such file or folder, nor {', '.join(GENERATED)}")
     places = targets(outputs, format_name, REPORTERS)
     paths = find_models(models)
     until = Budget.of(budget)

@@ -18,7 +18,13 @@ from scotoma.cli.options import (
     together,
 )
 from scotoma.cli.output import STDOUT, complain, targets, use_colour, write_all
-from scotoma.cli.settings import LEVELS, LISTS, TASKS, given_layers, read_severities
+from scotoma.cli.settings import (
+    LEVELS,
+    configuration_options,
+    given_layers,
+    selection_options,
+    task_option,
+)
 from scotoma.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,16 +33,7 @@ if TYPE_CHECKING:
 
 judging_options = together(
     [
-        mirrored("--select", metavar="RULES", multiple=True, help=f"Run only these: {LISTS}."),
-        mirrored("--extend-select", metavar="RULES", multiple=True, help="Run these as well."),
-        mirrored("--ignore", metavar="RULES", multiple=True, help="Do not run these."),
-        mirrored(
-            "--severity",
-            metavar="RULE=LEVEL",
-            multiple=True,
-            callback=read_severities,
-            help="Report findings of a rule as error, warning or note. May be repeated.",
-        ),
+        selection_options,
         mirrored(
             "--fail-on",
             type=click.Choice([*LEVELS, "never"]),
@@ -45,23 +42,9 @@ judging_options = together(
             help="A new finding of this severity or a higher one is worse.",
         ),
         mirrored("--fail-on-undecided", is_flag=True, help="So is a rule that can no longer tell."),
-        mirrored(
-            "--task",
-            type=click.Choice(TASKS),
-            default="auto",
-            show_default=True,
-            help="What the models are for, on which some severities depend; auto: what the graph "
-            "tells.",
-        ),
+        task_option,
         mirrored("--no-weights", is_flag=True, help="Never look at a weight."),
-        mirrored(
-            "--config",
-            "configs",
-            metavar="FILE|KEY=VALUE",
-            multiple=True,
-            help="Use this configuration, or one setting in TOML: size=[224,224].",
-        ),
-        mirrored("--isolated", is_flag=True, help="Look for no configuration file."),
+        configuration_options,
     ]
 )
 

@@ -12,7 +12,8 @@ import click
 from scotoma.cli import status
 from scotoma.cli.options import input_options, mirrored, rules_option, run_options
 from scotoma.cli.output import STDOUT, Target, complain, targets, use_colour, write, write_all
-from scotoma.cli.settings import LEVELS, given_layers, settings_options
+from scotoma.cli.reports import report_options, shown_options
+from scotoma.cli.settings import configuration_options, given_layers, settings_options
 from scotoma.errors import UsageError
 from scotoma.findings import Severity
 from scotoma.report import REPORTERS, keeper, render
@@ -26,30 +27,9 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Find blind spots in models.")
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True)
-@mirrored(
-    "--format",
-    "format_name",
-    type=click.Choice(list(REPORTERS)),
-    default="text",
-    show_default=True,
-)
-@mirrored(
-    "-o",
-    "--output",
-    "outputs",
-    metavar="[FORMAT=]FILE",
-    multiple=True,
-    help="Write the report to a file instead of standard output (-). May be repeated.",
-)
+@report_options
 @settings_options
-@mirrored(
-    "--config",
-    "configs",
-    metavar="FILE|KEY=VALUE",
-    multiple=True,
-    help="Use this configuration, or one setting in TOML: size=[224,224].",
-)
-@mirrored("--isolated", is_flag=True, help="Look for no configuration file.")
+@configuration_options
 @click.option("--show-settings", is_flag=True, help="Show what is set, and where, and stop.")
 @click.option("--write-baseline", metavar="FILE", help="Write down all findings as known.")
 @click.option("--prune-baseline", is_flag=True, help="Take what vanished out of the baseline.")
@@ -65,15 +45,7 @@ if TYPE_CHECKING:
     metavar="N",
     help="Lint so many models at once.",
 )
-@mirrored("--statistics", is_flag=True, help="Count the findings by rule as well.")
-@mirrored(
-    "--min-severity",
-    type=click.Choice(LEVELS),
-    default="note",
-    show_default=True,
-    help="Show no findings of a lower severity; they count all the same.",
-)
-@mirrored("-q", "--quiet", is_flag=True, help="No report on standard output.")
+@shown_options
 @run_options
 @click.pass_context
 def lint(  # noqa: PLR0913  one for each option
@@ -144,14 +116,13 @@ def lint(  # noqa: PLR0913  one for each option
     settled = settle(reports, plans, registry, known, statistics=statistics)
     if write_baseline is not None and _is_whole(reports, write_baseline):
         settled = accept(write_baseline, settled, reports, plans, registry)
-    if prune_baseline:
-        prune(known, settled.report)
+    pruned = prune(known, settled.report) if prune_baseline else []
     if quiet:
         places = [place for place in places if place.path != STDOUT]
     shown = settled.report.shown_from(Severity[min_severity.upper()])
     problems = write_all(places, partial(render, shown), colour=use_colour(colour))
     _complain_of_failures(settled.report, places)
-    for line in (*settled.complaints, *map(str, problems[1:])):
+    for line in (*settled.complaints, *pruned, *map(str, problems[1:])):
         complain(line)
     if problems:
         raise problems[0]

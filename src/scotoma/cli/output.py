@@ -16,6 +16,10 @@ import click
 from scotoma.errors import OutputError, ScotomaError, UsageError
 
 STDOUT = "-"
+ENDINGS = {
+    ".html": "html", ".json": "json", ".md": "markdown", ".sarif": "sarif", ".xml": "junit",
+}  # fmt: skip
+"""Format by the end of a file's name, where none is stated."""
 
 _CALLERS_FAULT = frozenset(
     {
@@ -38,7 +42,8 @@ class Target:
 def targets(given: Iterable[str], default: str, formats: Collection[str]) -> list[Target]:
     """Return what to write from the values of ``-o``: ``FILE`` or ``FORMAT=FILE``.
 
-    Without any, the default format goes to standard output.
+    A file without a format gets the default one, or instead of text that of its ending. Without
+    any value the default format goes to standard output.
 
     Raises
     ------
@@ -48,9 +53,16 @@ def targets(given: Iterable[str], default: str, formats: Collection[str]) -> lis
     found: list[Target] = []
     for value in given:
         match = re.fullmatch(r"([a-z]+)=(.+)", value)
+        if value.endswith("=") and value[:-1] in formats:
+            raise UsageError(f"-o {value}: a file is missing behind '='")
         if match and match[1] not in formats:
             raise UsageError(f"-o {value}: no format '{match[1]}'; there are {', '.join(formats)}")
-        found.append(Target(match[1], match[2]) if match else Target(default, value))
+        if match:
+            found.append(Target(match[1], match[2]))
+        else:
+            ending = ENDINGS.get(Path(value).suffix.lower(), default)
+            stated = default != "text" or ending not in formats
+            found.append(Target(default if stated else ending, value))
     for index, target in enumerate(found):
         if any(other.path == target.path for other in found[:index]):
             raise UsageError(f"-o: two documents would go to '{target.path}'")

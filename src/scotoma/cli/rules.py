@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from scotoma.cli.options import rules_option, run_options
 from scotoma.cli.output import STDOUT, use_colour, write
+from scotoma.errors import UsageError
+
+if TYPE_CHECKING:
+    from scotoma.rule import Rule
 
 
 @click.command()
@@ -47,6 +53,25 @@ def explain(rule: str, *, rule_directories: tuple[str, ...], debug: bool, colour
 
     del debug  # read by `scotoma.cli.main`
     registry = load_rules(rule_directories)
-    family = registry.family(rule)
-    text = render.render_family(rule, family) if family else render.explain(registry.get(rule))
+    if family := registry.family(rule):
+        text = render.render_family(rule, family)
+    else:
+        try:
+            text = render.explain(registry.get(rule))
+        except UsageError:
+            if (limit := _limit(rule)) is None:
+                raise
+            text = render.explain(limit, when="on where its limit is set")
     write(text, STDOUT, colour=use_colour(colour))
+
+
+def _limit(name: str) -> Rule | None:
+    """Return the limit of a measured figure with this code or name, if there is one."""
+    from scotoma.audit.thresholds import THRESHOLDS  # noqa: PLC0415  it brings all that measures
+
+    found = (
+        item
+        for item in THRESHOLDS.values()
+        if name.upper() == item.meta.code or name.lower() == item.meta.name
+    )
+    return next(found, None)

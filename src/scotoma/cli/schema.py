@@ -9,7 +9,7 @@ from scotoma.cli.output import STDOUT, write
 from scotoma.report.schema import DOCUMENTS
 
 
-@click.command()
+@click.command(short_help="Print the JSON Schema of a command's document.")
 @click.argument(
     "document",
     type=click.Choice(list(DOCUMENTS)),

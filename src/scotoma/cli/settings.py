@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from scotoma.cli.options import mirrored, split_selectors, together
+from scotoma.errors import UsageError
 
 if TYPE_CHECKING:
     from scotoma.settings.layers import Layer
@@ -33,7 +35,7 @@ def read_severities(
     return levels
 
 
-settings_options = together(
+selection_options = together(
     [
         mirrored("--select", metavar="RULES", multiple=True, help=f"Run only these: {LISTS}."),
         mirrored("--extend-select", metavar="RULES", multiple=True, help="Run these as well."),
@@ -45,6 +47,30 @@ settings_options = together(
             callback=read_severities,
             help="Report findings of a rule as error, warning or note. May be repeated.",
         ),
+    ]
+)
+task_option = mirrored(
+    "--task",
+    type=click.Choice(TASKS),
+    default="auto",
+    show_default=True,
+    help="What the models are for, on which some severities depend; auto: what the graph tells.",
+)
+configuration_options = together(
+    [
+        mirrored(
+            "--config",
+            "configs",
+            metavar="FILE|KEY=VALUE",
+            multiple=True,
+            help="Use this configuration, or one setting in TOML: size=[224,224].",
+        ),
+        mirrored("--isolated", is_flag=True, help="Look for no configuration file."),
+    ]
+)
+settings_options = together(
+    [
+        selection_options,
         mirrored(
             "--fail-on",
             type=click.Choice([*LEVELS, "never"]),
@@ -53,14 +79,7 @@ settings_options = together(
             help="Exit with status 1 on findings of this severity or a higher one.",
         ),
         mirrored("--fail-on-undecided", is_flag=True, help="Also where a rule could not tell."),
-        mirrored(
-            "--task",
-            type=click.Choice(TASKS),
-            default="auto",
-            show_default=True,
-            help="What the models are for, on which some severities depend; auto: what the graph "
-            "tells.",
-        ),
+        task_option,
         mirrored(
             "--runtime",
             metavar="NAME>=VERSION",
@@ -121,4 +140,7 @@ def _values(context: click.Context, source: ParameterSource) -> dict[str, object
         key: read(context.params[name]) for name, (key, read) in _KEYS.items() if name in given
     }
     limits = {name.replace("_", "-"): context.params[name] for name in given if name in THRESHOLDS}
+    for name, limit in limits.items():
+        if not math.isfinite(limit):  # no range of click's keeps NaN out
+            raise UsageError(f"--{name}: {limit} is no limit")
     return {**found, "thresholds": limits} if limits else found

@@ -20,7 +20,7 @@ from scotoma.cli.options import (
     table_options,
 )
 from scotoma.cli.output import complain, targets, use_colour, write
-from scotoma.cli.settings import given_layers
+from scotoma.cli.settings import configuration_options, given_layers
 from scotoma.errors import UsageError
 
 if TYPE_CHECKING:
@@ -115,14 +115,7 @@ Columns:
     type=click.IntRange(min=1),
     help="Show the N best and the current one. [default: 10 as text, all as JSON]",
 )
-@mirrored(
-    "--config",
-    "configs",
-    metavar="FILE|KEY=VALUE",
-    multiple=True,
-    help="Use this configuration, or one setting in TOML: deploy=[[224,224]].",
-)
-@mirrored("--isolated", is_flag=True, help="Look for no configuration file.")
+@configuration_options
 @table_options
 @input_options
 @run_options

@@ -170,8 +170,12 @@ def varint(buffer: Buffer, position: int, end: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, position + index + 1
     if end - position >= _MAX_VARINT_BYTES:
-        raise ModelError("not-protobuf", f"not protobuf: an endless number at byte {position}")
+        raise _no_protobuf("an endless number", position)
     raise _truncated(end)
+
+
+def _no_protobuf(what: str, position: int) -> ModelError:
+    return ModelError("not-protobuf", f"not an ONNX file: no protobuf, {what} at byte {position}")
 
 
 def _truncated(position: int) -> ModelError:
@@ -182,7 +186,7 @@ def _skip(buffer: Buffer, position: int, end: int, tag: int) -> int:
     """Return the position behind the field whose tag was just read."""
     wire = tag & 7
     if tag >> 3 == 0:
-        raise ModelError("not-protobuf", f"not protobuf: field number 0 at byte {position}")
+        raise _no_protobuf("field number 0", position)
     if wire == _BYTES:
         length, position = varint(buffer, position, end)
         position += length
@@ -193,7 +197,7 @@ def _skip(buffer: Buffer, position: int, end: int, tag: int) -> int:
     elif wire == _START_GROUP:
         position = _skip_group(buffer, position, end)
     else:
-        raise ModelError("not-protobuf", f"not protobuf: wire type {wire} at byte {position}")
+        raise _no_protobuf(f"wire type {wire}", position)
     if position > end:
         raise _truncated(end)
     return position
@@ -294,7 +298,7 @@ class _Scanner:
                     break
                 self._tensor(frame, tag, position, position + length)
             elif tag < 8:
-                raise ModelError("not-protobuf", f"not protobuf: field number 0 at byte {start}")
+                raise _no_protobuf("field number 0", start)
             position += length
             if fields + self.fields > MAX_FIELDS:
                 raise ModelError("too-large", f"more than {MAX_FIELDS:,} protobuf fields")

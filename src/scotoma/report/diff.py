@@ -43,9 +43,15 @@ def render_diff(document: DiffDocument) -> str:
     for comparison in document["comparisons"]:
         lines += [*_comparison(comparison), ""]
     count = document["worse"]
-    models = counted(len(document["comparisons"]), "model")
+    models = document["comparisons"]
+    compared = sum(
+        not any(side and side["error"] for side in (pair["old"], pair["new"])) for pair in models
+    )
     verdict = f"{counted(count, 'thing')} got worse" if count else "nothing got worse"
-    return "\n".join([*lines, f"{models} compared: {verdict}", ""])
+    head = f"{counted(compared, 'model')} compared"
+    if compared < len(models):
+        head += f", {len(models) - compared} not"
+    return "\n".join([*lines, f"{head}: {verdict}" if compared or count else head, ""])
 
 
 def _comparison(found: ComparisonDocument) -> Iterator[str]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from scotoma import __version__
 from scotoma.findings import Severity
+from scotoma.report.paths import path_from
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
@@ -52,7 +54,7 @@ def report_document(report: Report) -> LintDocument:
     document: LintDocument = {
         "schema_version": SCHEMA_VERSION,
         "tool": tool_document(report.rules),
-        "models": [_whole_model(model) for model in report.models],
+        "models": [_whole_model(model, report.folder) for model in report.models],
         "summary": {
             "error": report.count(Severity.ERROR),
             "warning": report.count(Severity.WARNING),
@@ -73,9 +75,9 @@ def report_document(report: Report) -> LintDocument:
     return document
 
 
-def _whole_model(model: ModelReport) -> ModelDocument:
+def _whole_model(model: ModelReport, folder: str | None) -> ModelDocument:
     said: ModelDocument = {
-        **model_document(model),  # type: ignore[typeddict-item]  # `measure` need not be there
+        **model_document(model, folder),  # type: ignore[typeddict-item]  # `measure` need not be there
         "findings": [finding_document(finding) for finding in model.findings],
         "undecided": [
             {"code": item.code, "node": item.node, "reason": item.reason}
@@ -180,11 +182,11 @@ def _plain(value: object) -> Any:
     return value if isinstance(value, bool | int | float | str | None) else str(value)
 
 
-def model_document(model: ModelReport) -> ModelHead:
+def model_document(model: ModelReport, folder: str | None) -> ModelHead:
     """Return what identifies a model, how it was examined and what could not be analysed."""
     failure = model.failure
     return {
-        "path": model.path,
+        "path": path_from(model.path, folder),
         "graph_sha256": model.graph_sha256,
         "sha256": model.sha256,
         "producer": model.producer,
@@ -228,7 +230,7 @@ def examined_head(facts: Facts) -> ExaminedHead:
         "schema_version": SCHEMA_VERSION,
         "tool": {"name": "scotoma", "version": __version__},
         "model": {
-            "path": model.path,
+            "path": path_from(model.path, str(Path.cwd())),
             "graph_sha256": model.graph_sha256,
             "producer": model.producer,
             "opset": model.opsets.get(""),

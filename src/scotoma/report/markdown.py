@@ -19,6 +19,7 @@ from scotoma.report.text import (
     MAX_LOCATIONS,
     MAX_UNANALYSED,
     counted,
+    evidence_reason,
     head_lines,
     measurement_text,
     nothing_text,
@@ -150,6 +151,9 @@ def _finding(finding: Finding) -> Entry:
     if len(finding.locations) > MAX_LOCATIONS:
         more = counted(len(finding.locations) - MAX_LOCATIONS, "other place")
         lines.append(f"  - and {more}")
+    if finding.evidence is not None:
+        said = prose(evidence_reason(finding.evidence))
+        lines.append(f"  - {prose(finding.evidence.status)}: {said}")
     if finding.remedy:
         lines.append(f"  - remedy: {prose(finding.remedy)}")
     return "\n".join(lines) + "\n"

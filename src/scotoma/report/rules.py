@@ -83,11 +83,17 @@ def render_json(rules: Iterable[Rule]) -> str:
     return dump({"schema_version": SCHEMA_VERSION, "tool": tool, "rules": rule_documents})
 
 
-def explain(rule: Rule) -> str:
-    """Return the documentation of one rule."""
+def explain(rule: Rule, *, when: str | None = None) -> str:
+    """Return the documentation of one rule.
+
+    Parameters
+    ----------
+    when
+        When it runs; None: its metadata say so.
+    """
     meta = rule.meta
     title = click.style(f"{meta.code} {meta.name}", bold=True)
-    default = "on by default" if meta.default else "off by default"
+    default = when or ("on by default" if meta.default else "off by default")
     lines = [
         title,
         f"{severity_text(meta)}, confidence {meta.confidence}, {default}, since {meta.since}",
@@ -109,4 +115,4 @@ def explain(rule: Rule) -> str:
 
 
 def _indented(text: str) -> list[str]:
-    return [f"  {line}".rstrip() for line in text.splitlines()]
+    return [f"  {line}".rstrip() for line in text.replace("``", "`").splitlines()]

@@ -19,6 +19,7 @@ from scotoma.report.paths import path_from, uri_from
 from scotoma.report.sarif_notes import DESCRIPTORS, configuration_notes, execution_notes
 from scotoma.report.sarif_rules import LEVELS, descriptor
 from scotoma.report.sarif_text import plain
+from scotoma.report.text import evidence_reason
 
 if TYPE_CHECKING:
     from scotoma.findings import Finding, Location, Suppressed, Undecided
@@ -94,6 +95,9 @@ def _artifact(report: Report, model: ModelReport) -> Object:
 
 def _finding(finding: Finding, place: Object, index: dict[str, int]) -> Object:
     text = escape(finding.message)
+    evidence = finding.evidence
+    if evidence is not None:
+        text += f"; {evidence.status}: {escape(evidence_reason(evidence))}"
     if finding.remedy:
         text += f"; remedy: {escape(finding.remedy)}"
     found: Object = {
@@ -120,6 +124,8 @@ def _finding(finding: Finding, place: Object, index: dict[str, int]) -> Object:
             ],
         },
     }
+    if evidence is not None:
+        found["properties"]["evidence"] = evidence.status
     if len(finding.locations) > 1:
         found["relatedLocations"] = [
             {"id": i, **_location(location, place)}

@@ -45,7 +45,7 @@ def render(report: Report) -> str:
     lines: list[str] = []
     for model in report.models:
         lines += [*_model_lines(model), ""]
-    if report.statistics:
+    if report.statistics and report.counted:
         lines += [*_statistics(report), ""]
     return "\n".join([*lines, summary_line(report), ""])
 
@@ -147,6 +147,8 @@ def nothing_text(model: ModelReport) -> str:
     """Return what is said of a model of which nothing else is."""
     if model.status == "unavailable":
         return "not examined"
+    if model.rules == ():
+        return "no rule ran: all are ignored"
     known = any(finding.suppressed is not None for finding in model.findings)
     return "nothing new" if known else "nothing found"
 
@@ -206,9 +208,13 @@ def finding_lines(finding: Finding) -> Iterator[str]:
 def evidence_line(evidence: Evidence) -> str:
     """Return what running the model says of a finding, in one line."""
     status = click.style(evidence.status, fg=_STATUS_COLOURS[evidence.status])
-    by_output = [f"{escape(o.output)} {o.status}" for o in evidence.outputs]
-    outputs = f" ({'; '.join(by_output)})" if by_output else ""
-    return f"{status}: {escape(evidence.reason)}{outputs}"
+    return f"{status}: {escape(evidence_reason(evidence))}"
+
+
+def evidence_reason(evidence: Evidence) -> str:
+    """Return why the evidence is what it is, and what it is by output; names are not escaped."""
+    by_output = [f"{o.output} {o.status}" for o in evidence.outputs]
+    return evidence.reason + (f" ({'; '.join(by_output)})" if by_output else "")
 
 
 def measured_lines(measured: Measured) -> Iterator[str]:

@@ -80,7 +80,7 @@ class Choice:
         self.given = {name: tuple(shape) for name, shape in (input_shapes or {}).items()}
         self.size: Size | None = None
         if size is not None and min(size, default=0) <= 0:
-            raise UsageError(f"--size {'x'.join(map(str, size))} is not a size")
+            raise UsageError(f"{'x'.join(map(str, size))} is not a size")
         for name, shape in self.given.items():
             self._check(name, shape)
         self.examined = self._pick(input_name)
@@ -89,7 +89,7 @@ class Choice:
             axes = len(self.examined.spatial)
             if len(self.size) != axes:
                 raise UsageError(
-                    f"--size {'x'.join(map(str, self.size))} gives {len(self.size)} "
+                    f"the size {'x'.join(map(str, self.size))} gives {len(self.size)} "
                     f"number{'s' * (len(self.size) != 1)}, input {self.examined.name!r} has "
                     f"{axes} spatial ax{'es' if axes != 1 else 'is'}"
                 )

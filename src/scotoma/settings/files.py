@@ -86,7 +86,9 @@ def _closest(start: Path, known: dict[Path, str | None]) -> str | None:
 def _in_folder(folder: Path) -> str | None:
     own, shared = folder / OWN, folder / SHARED
     try:
-        found = own if own.is_file() else shared if shared.is_file() else None
+        # A link that leads nowhere was meant to be a configuration: reading it says what is wrong.
+        is_own = own.is_file() or (own.is_symlink() and not own.exists())
+        found = own if is_own else shared if shared.is_file() else None
     except OSError:  # a folder that may not be searched
         return None
     if found == shared:

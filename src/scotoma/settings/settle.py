@@ -119,12 +119,12 @@ def accept(
     }
     again = settle(reports, with_it, registry, {path: made}, statistics=settled.report.statistics)
     count = sum(map(len, made.models.values()))
-    said = f"{shown_path(path)}: lists {count} {'finding' if count == 1 else 'findings'} as known"
+    said = f"{shown_path(path)}: lists {_findings(count)} as known"
     return replace(again, complaints=(*again.complaints, said))
 
 
-def prune(known: Mapping[str, baselines.Baseline], report: Report) -> None:
-    """Take out of the baselines what vanished from the models.
+def prune(known: Mapping[str, baselines.Baseline], report: Report) -> list[str]:
+    """Take out of the baselines what vanished from the models; return what is to be said of it.
 
     Raises
     ------
@@ -133,3 +133,12 @@ def prune(known: Mapping[str, baselines.Baseline], report: Report) -> None:
     """
     for baseline, use in zip(known.values(), report.baselines, strict=True):
         baselines.prune(baseline, use.vanished)
+    return [
+        f"{use.path}: {_findings(len(use.vanished))} taken out"
+        for use in report.baselines
+        if use.vanished
+    ]
+
+
+def _findings(count: int) -> str:
+    return f"{count} {'finding' if count == 1 else 'findings'}"

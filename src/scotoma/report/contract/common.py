@@ -76,7 +76,7 @@ class ModelIdentity(TypedDict):
     """Which model a document is about."""
 
     path: str
-    """As the caller gave it; ``-``: standard input."""
+    """From the folder of the call, with slashes; ``-``: standard input."""
     graph_sha256: str
     """Over the file without its weights."""
     producer: str

@@ -143,7 +143,7 @@ class ModelHead(TypedDict):
     """What identifies a model, how it was examined and what could not be analysed."""
 
     path: str
-    """As the caller gave it; ``-``: standard input."""
+    """From the folder of the call, with slashes; ``-``: standard input."""
     graph_sha256: str | None
     """Over the file without its weights."""
     sha256: str | None
