@@ -314,7 +314,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
-            ({"method": "guess"}, "unknown method 'guess': use auto, adjoint, perturb"),
+            ({"method": "guess"}, "unknown method 'guess': use auto, adjoint, perturb, hybrid"),
             (
                 {"method": "adjoint", "delta": 1.0},
                 "gradients know no delta: use another method than 'adjoint'",
