@@ -13,6 +13,8 @@ from hostile_models import NAMES
 from scotoma.report.escape import escape
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from selenium.webdriver.chrome.webdriver import WebDriver
     from selenium.webdriver.remote.webelement import WebElement
 
@@ -70,6 +72,13 @@ def look(driver: WebDriver, page: Path, *, width: int = 1280, dark: bool = False
 
 def find(driver: WebDriver, selector: str) -> WebElement:
     return driver.find_element("css selector", selector)
+
+
+def until(driver: WebDriver, condition: Callable[[], object]) -> None:
+    """Wait for what follows a link: the browser tells the page of a new address in its own time."""
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    WebDriverWait(driver, 20).until(lambda _: condition())
 
 
 def shown(driver: WebDriver) -> list[list[str]]:
@@ -216,7 +225,7 @@ def test_the_first_tab_leads_past_the_head(chromium: WebDriver, sample_page: Pat
     place = active(chromium)
     assert (place["text"], place["outline"]) == ("Skip to the models", "solid")
     press(chromium, "\ue007")  # enter
-    assert active(chromium)["id"] == "main"
+    until(chromium, lambda: active(chromium)["id"] == "main")
 
 
 def test_every_place_of_the_focus_is_seen_and_named(chromium: WebDriver, one_page: Path) -> None:
@@ -271,31 +280,35 @@ def test_links_unfold_what_they_lead_to(chromium: WebDriver, sample_page: Path) 
     inside = ".model:nth-of-type(1) .finding"
     assert not find(chromium, inside).is_displayed()
     find(chromium, "nav tbody a").click()
+    until(chromium, lambda: active(chromium)["id"] == "m1")
     assert find(chromium, inside).is_displayed()
-    assert active(chromium)["id"] == "m1"
     link = find(chromium, "#m1f1 dd a")
     assert not find(chromium, "#m1 .layers table").is_displayed()
     layer = link.get_attribute("hash")
     link.click()
+    until(chromium, lambda: f"#{active(chromium)['id']}" == layer)
     assert find(chromium, "#m1 .layers table").is_displayed()
-    assert f"#{active(chromium)['id']}" == layer
     rule = find(chromium, "#m1f1 h4 a")
     chromium.execute_script("arguments[0].scrollIntoView({block: 'center'})", rule)
     rule.click()
     code = find(chromium, "#m1f1").get_attribute("data-code")
-    place = active(chromium)
-    assert (place["tag"], place["text"].partition(" ")[0]) == ("SUMMARY", code)
+    until(chromium, lambda: active(chromium)["tag"] == "SUMMARY")
+    assert active(chromium)["text"].partition(" ")[0] == code
     assert find(chromium, f"#rule-{code}").get_attribute("open") == "true"
 
 
 def test_a_link_to_what_is_filtered_out_shows_it(chromium: WebDriver, one_page: Path) -> None:
     look(chromium, one_page)
+    every = shown(chromium)
     for severity in ("warning", "note"):
         find(chromium, f"input[value={severity}]").click()
     assert shown(chromium) == []
-    find(chromium, "details.layers td a").click()
-    assert len(shown(chromium)) > 0
-    assert active(chromium)["id"].startswith("m1f")
+    link = find(chromium, "details.layers td a")
+    target = link.get_attribute("hash")
+    link.click()
+    until(chromium, lambda: f"#{active(chromium)['id']}" == target)
+    assert find(chromium, f"{target} .message").is_displayed()
+    assert shown(chromium) == every
 
 
 @pytest.mark.parametrize("chosen", ["system", "light", "dark"])
