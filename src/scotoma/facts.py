@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
-from math import prod
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
@@ -19,7 +18,7 @@ from scotoma.sweep.support import Support, support
 from scotoma.trace import layers, trace
 from scotoma.trace.heads import feature_maps, heads_among, padding_in_front
 from scotoma.trace.sizes import sizes_at
-from scotoma.trace.tracer import MAX_CELLS
+from scotoma.unanalysed import Unanalysed, not_analysed, obstacle
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -34,19 +33,6 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
-
-
-NEWEST_OPSET = 28
-"""The newest version of the standard operators whose semantics are known here."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unanalysed:
-    """An operator of which something is not known, with the reason."""
-
-    node: str
-    op_type: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -93,7 +79,7 @@ class Facts:
             input_shapes=shapes,
             input_name=input_name,
         )
-        return cls(model, resolution, trace(resolution) if not _obstacle(resolution) else None)
+        return cls(model, resolution, trace(resolution) if not obstacle(resolution) else None)
 
     def options(self, kind: type[T]) -> T:
         """Return a rule's options as they are set, by the class that the rule declares."""
@@ -120,24 +106,7 @@ class Facts:
     @cached_property
     def unanalysed(self) -> tuple[Unanalysed, ...]:
         """Operators of which something is not known; each is taken to read everything."""
-        causes = self.resolution.unresolved if self.geometry is None else self.geometry.unanalysed
-        refused = {u.operator.name for u in self.resolution.refused_at}
-        found = [
-            Unanalysed(
-                u.operator.name,
-                u.operator.op_type,
-                f"cannot run at this size: {u.reason}" if u.operator.name in refused else u.reason,
-            )
-            for u in causes
-        ]
-        opset = self.model.opsets.get("", 0)
-        if opset > NEWEST_OPSET:
-            reason = f"newer than {NEWEST_OPSET}, the newest known, by whose rules it is read"
-            found.insert(0, Unanalysed("ai.onnx", f"opset {opset}", reason))
-        examined = self.resolution.examined
-        if examined is not None and (obstacle := _obstacle(self.resolution)):
-            found.insert(0, Unanalysed(examined.name, "Input", obstacle))
-        return tuple(found)
+        return not_analysed(self.resolution, self.geometry)
 
     @property
     def operators(self) -> tuple[Operator, ...]:
@@ -386,10 +355,9 @@ class Facts:
         changed
             The operators to put in, by the name of the one that each replaces.
         """
-        main, examined = self.model.main, self.resolution.examined
-        operators = tuple(changed.get(operator.name, operator) for operator in main.operators)
+        examined = self.resolution.examined
         return Facts.of(
-            replace(self.model, main=replace(main, operators=operators)),
+            replace(self.model, main=self.model.main.with_operators(changed)),
             input_shapes={v.name: v.shape for v in self.resolution.inputs if v.shape is not None},
             input_name=examined.name if examined is not None else None,
         )
@@ -416,16 +384,3 @@ class Facts:
         if self.geometry is None:
             return 0, 0
         return padding_in_front(self.geometry, tensor, label)
-
-
-def _obstacle(resolution: Resolution) -> str:
-    """Say why the examined input cannot be followed; empty where it can."""
-    examined = resolution.examined
-    if examined is None or examined.shape is None or not examined.spatial_axes:
-        return "the model has no spatial input"
-    cells = prod(examined.shape[axis] for axis in examined.spatial_axes)
-    if cells == 0:
-        return "the input is empty"
-    if cells > MAX_CELLS:
-        return f"its {cells:,} pixels are too many to follow, {MAX_CELLS:,} at most"
-    return ""

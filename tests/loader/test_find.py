@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import programs
 import pytest
 
 from scotoma.errors import UsageError
@@ -28,19 +27,25 @@ def folder(tmp_path: Any, monkeypatch: Any) -> Any:
     [
         (["z.onnx"], ["z.onnx"]),
         (["a"], ["a/1.ONNX", "a/2.onnx", "a/b/3.onnx"]),
-        (["."], ["odd[1].onnx", "z.onnx", "a/1.ONNX", "a/2.onnx", "a/b/3.onnx"]),
+        (["."], ["a/1.ONNX", "a/2.onnx", "a/b/3.onnx", "odd[1].onnx", "z.onnx"]),
         (["a/*.onnx"], ["a/2.onnx"]),
         (["**/*.onnx"], ["a/2.onnx", "a/b/3.onnx", "odd[1].onnx", "z.onnx"]),
         (["a/b*"], ["a/b/3.onnx"]),
         (["odd[1].onnx"], ["odd[1].onnx"]),
         (["a/notes.txt"], ["a/notes.txt"]),
         (["absent.onnx"], ["absent.onnx"]),
-        (["z.onnx", "-", "a"], ["z.onnx", "-", "a/1.ONNX", "a/2.onnx", "a/b/3.onnx"]),
-        (["a/2.onnx", "./a/2.onnx", "a"], ["a/2.onnx", "a/1.ONNX", "a/b/3.onnx"]),
+        (["z.onnx", "-", "a"], ["-", "a/1.ONNX", "a/2.onnx", "a/b/3.onnx", "z.onnx"]),
+        (["./a/2.onnx", "a/2.onnx", "a"], ["a/1.ONNX", "a/2.onnx", "a/b/3.onnx"]),
+        (["a/b/../2.onnx", "z.onnx"], ["a/b/../2.onnx", "z.onnx"]),
     ],
 )
 def test_found(arguments: Any, files: Any) -> None:
     assert find_models(arguments) == files
+
+
+def test_absolute_paths_are_sorted_among_the_others(tmp_path: Path) -> None:
+    middle = str(tmp_path / "a" / "b" / "3.onnx")
+    assert find_models(["z.onnx", middle, "a/2.onnx"]) == ["a/2.onnx", middle, "z.onnx"]
 
 
 @pytest.mark.parametrize(
@@ -62,14 +67,7 @@ def test_nothing_slow_is_imported_to_find_files() -> None:
         "import sys, scotoma.loader; scotoma.loader.find_models(['z.onnx']);"
         "print(sorted({'numpy', 'onnx', 'networkx'} & set(sys.modules)))"
     )
-    paths = [path for path in sys.path if path]
-    result = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path[:0] = {paths!r}; {code}"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert result.stdout == "[]\n"
+    assert programs.python("-c", code, check=True).stdout == "[]\n"
 
 
 def test_folders_of_others_are_passed_over(tmp_path: Path) -> None:

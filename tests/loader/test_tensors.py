@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -131,7 +132,12 @@ def test_sizes_that_lie_are_refused_without_allocating(dims: Any, size: Any, tmp
     stored = tensor("w", np.ones(size, np.float32))
     del stored.dims[:]
     stored.dims.extend(dims)
-    refused(load(stored, tmp_path), "declared|negative")
+    tracemalloc.start()
+    try:
+        refused(load(stored, tmp_path), "declared|negative")
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_dimensions_that_numpy_cannot_hold(tmp_path: Any) -> None:

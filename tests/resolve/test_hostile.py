@@ -51,6 +51,7 @@ def ints(*numbers: int) -> np.ndarray:
         (node("Resize", ["x", "", "f"]), "a scale of -1.0 on 8 cells gives no size"),
         (node("Einsum", "x x", equation="ij"), "equation 'ij' for 2 inputs"),
         (node("Constant", ""), "it holds no value"),
+        (node("Constant", "", value=[1, 2]), "it holds no value"),
         (node("Range", "one two three"), None),
     ],
     ids=lambda value: value.op_type if isinstance(value, onnx.NodeProto) else "",
@@ -114,6 +115,24 @@ def test_absurd_targets_are_not_allocated(tmp_path: Path) -> None:
     assert resolution.shapes["d"] == (2**60,)
     assert [name in resolution.values for name in names] == [False] * 6
     assert set(names) <= resolution.constants
+
+
+def test_a_fill_that_is_not_there_is_not_folded(tmp_path: Path) -> None:
+    fill = TensorProto(data_type=TensorProto.DOUBLE, dims=[1_000_000], raw_data=bytes(8))
+    nodes = [node("ConstantOfShape", "s", ["z"], value=fill), node("Add", "x z")]
+    model = build(nodes, {"x": (TensorProto.DOUBLE, [2])}, constants={"s": ints(2)})
+    resolution = resolved(model, tmp_path)
+    assert (resolution.shapes["z"], "z" in resolution.values) == ((2,), False)
+    assert resolution.shapes["y"] == (2,)
+
+
+def test_a_stored_tensor_that_an_operator_writes_is_no_constant(tmp_path: Path) -> None:
+    nodes = [node("Neg", "x", ["a"]), node("Relu", "a")]
+    model = build(nodes, {"x": [1, 3, 8, 8]}, constants={"a": ints(4)})
+    resolution = resolved(model, tmp_path)
+    assert resolution.shapes["y"] == (1, 3, 8, 8)
+    assert "a" not in resolution.constants
+    assert "a" not in resolution.values
 
 
 def test_a_negative_computed_size_is_no_shape(tmp_path: Path) -> None:
@@ -233,4 +252,5 @@ def test_an_axis_that_a_constant_lacks_is_no_crash(tmp_path: Path) -> None:
     path = tmp_path / "scalar.onnx"
     opset = helper.make_opsetid("", 16)
     path.write_bytes(helper.make_model(graph, opset_imports=[opset]).SerializeToString())
-    assert "y" not in resolve(load_model(str(path))).values
+    resolution = resolve(load_model(str(path)))
+    assert (resolution.values.get("y"), resolution.shapes.get("y")) == (None, ())

@@ -119,6 +119,8 @@ CASES = [
     case("MatMulInteger", image(2, 3, dtype="uint8"), [image(3, 4, dtype="uint8")]),
     case("BatchNormalization", IMAGE, [image(4), image(4), image(4), image(4) + 1]),
     case("InstanceNormalization", IMAGE, [image(4), image(4)]),
+    case("LayerNormalization", IMAGE, [image(6)], count=3),
+    case("Tile", IMAGE, [ints(1, 0, 2, 1)]),
     case("LayerNormalization", IMAGE, [image(5, 6)], axis=-2, count=3),
     case("LRN", IMAGE, size=3),
     case("Softmax", IMAGE, axis=1),
@@ -178,8 +180,15 @@ CASES = [
     case("CumSum", IMAGE, [np.array(1)]),
     case("Trilu", IMAGE),
     case("OneHot", ints(0, 1), [np.array(3), image(2)], axis=0),
+    case("Multinomial", image(2, 3)),
     case("Multinomial", image(2, 3), sample_size=5),
     case("Shape", IMAGE, start=1),
+    case("Shape", IMAGE, opset=13),
+    case("Shape", IMAGE, start=-3, end=-1),
+    case("Shape", IMAGE, start=-9, end=9),
+    case("Shape", IMAGE, start=2, end=-9),
+    case("Shape", IMAGE, start=9),
+    case("Shape", IMAGE, end=-9),
     case("Size", IMAGE),
     case("Hardmax", IMAGE),
     case("Det", image(2, 3, 3), label="Det"),
@@ -222,6 +231,9 @@ REFUSED = [
     refused("Reshape", IMAGE, [ints(-1, 7)], {}, "a multiple of 7 elements wanted, 240 there"),
     refused("Gemm", image(2, 3), [image(4, 5)], {}, "4 features wanted, 3 there"),
     refused("MatMul", IMAGE, [image(4, 5)], {}, "4 features wanted, 6 there"),
+    refused("LayerNormalization", IMAGE, [image(5)], {},
+     "shapes 2x4x5x6 and 5 do not broadcast"),
+    refused("MatMul", IMAGE, [np.array(2, F32)], {}, "a scalar has no matrix product"),
     refused("Add", IMAGE, [image(7, 1)], {}, "shapes 2x4x5x6 and 7x1 do not broadcast"),
     refused("Concat", IMAGE, [image(2, 4, 5, 7)], {"axis": 1}, "2x4x5x6 and 2x4x5x7 do not join"),
     refused("Squeeze", IMAGE, [ints(1)], {}, "axis 1 has 4 cells and cannot be dropped"),
@@ -233,6 +245,7 @@ REFUSED = [
     refused("DepthToSpace", IMAGE, [], {"blocksize": 3}, "2x4x5x6 in blocks of 3"),
     refused("BatchNormalization", IMAGE, [image(3)] * 4, {}, "3 channels wanted, 4 there"),
     refused("TopK", IMAGE, [ints(9)], {"axis": 2}, "the first 9 of 5 cells wanted"),
+    refused("Tile", IMAGE, [ints(2, 2, 2)], {}, "repeats [2, 2, 2] for a tensor with 4 axes"),
 ]  # fmt: skip
 
 
@@ -248,6 +261,28 @@ def test_what_onnxruntime_refuses_is_refused_in_words(
     assert words in found.reason
     assert resolution.refused_at == resolution.unresolved
     assert resolution.shapes["y0"] is None
+
+
+def test_the_first_tile_repeats_along_one_axis(tmp_path: Path) -> None:
+    """Opset 1 to 5, which onnxruntime does not run."""
+    constants = {"tiles": ints(3), "axis": ints(2)}
+    model = build([node("Tile", "x tiles axis")], {"x": [2, 4, 5, 6]}, constants=constants, opset=5)
+    assert resolved(model, tmp_path).shapes["y"] == (2, 4, 15, 6)
+
+
+@pytest.mark.parametrize("inner", [8, 6])
+def test_packed_weights_take_as_many_features_as_they_say(inner: int, tmp_path: Path) -> None:
+    packed: dict[str, np.ndarray] = {"b": np.zeros((4, 1, 8), np.uint8), "s": np.ones(4, F32)}
+    sizes: dict[str, Any] = {"K": inner, "N": 4, "bits": 4, "block_size": 16}
+    nodes = [node("MatMulNBits", "x b s", domain="com.microsoft", **sizes)]
+    found = resolved(
+        build(nodes, {"x": [2, 5, 8]}, constants=packed, imports=[MICROSOFT]), tmp_path
+    )
+    if inner == 8:
+        assert (found.shapes["y"], found.unresolved) == ((2, 5, 4), ())
+    else:
+        (refusal,) = found.unresolved
+        assert (refusal.reason, refusal.refused) == ("6 features wanted, 2x5x8 there", True)
 
 
 @settings(max_examples=150, deadline=None)
@@ -323,7 +358,17 @@ def test_reshape_targets(
     assert reshaped(shape, wanted, keep=keep) == expected
 
 
-@pytest.mark.parametrize("wanted", [(-1, -1), (-2, 3), (5,), (0, 0, 0, 0), (-1, 2, 0, 0)])
-def test_reshape_targets_that_do_not_work(wanted: tuple[int, ...]) -> None:
-    with pytest.raises(RefusedError):
+@pytest.mark.parametrize(
+    ("wanted", "reason"),
+    [
+        ((-1, -1), "[-1, -1] is no shape"),
+        ((-2, 3), "[-2, 3] is no shape"),
+        ((5,), "5 elements wanted, 0 there"),
+        ((0, 0, 0, 0), "axis 3 of 2x3x0 is to be kept, there is none"),
+        ((-1, 2, 0, 0), "axis 3 of 2x3x0 is to be kept, there is none"),
+    ],
+)
+def test_reshape_targets_that_do_not_work(wanted: tuple[int, ...], reason: str) -> None:
+    with pytest.raises(RefusedError) as refusal:
         reshaped((2, 3, 0), wanted)
+    assert str(refusal.value) == reason

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,19 @@ def run_conv(size: int, slide: Slide) -> tuple[np.ndarray, np.ndarray, np.ndarra
 def test_convolutions_read_the_same_cells_as_in_onnxruntime(size: int, slide: Slide) -> None:
     # onnxruntime refuses dilation under SAME_*; there the specification holds.
     assume(not (slide.auto_pad.startswith("SAME") and slide.dilation > 1))
+    check_conv(size, slide)
+
+
+@pytest.mark.parametrize("same", ["SAME_UPPER", "SAME_LOWER"])
+@pytest.mark.parametrize("kernel", [1, 2])
+def test_kernels_below_their_stride_under_same(kernel: int, same: str) -> None:
+    """The padding is negative by 1 and more, and rounded in onnxruntime's own way."""
+    for size, stride in product(range(1, 8), range(1, 5)):
+        check_conv(size, Slide(kernel, stride, auto_pad=same))
+
+
+def check_conv(size: int, slide: Slide) -> None:
+    """Compare a convolution, or its refusal, with onnxruntime."""
     try:
         window = conv_window(size, slide)
     except RefusedError:
@@ -239,26 +253,27 @@ def test_a_window_carries_everything_that_was_declared() -> None:
 
 
 @pytest.mark.parametrize(
-    "slide",
+    ("slide", "reason"),
     [
-        Slide(0),
-        Slide(-3),
-        Slide(3, 0),
-        Slide(3, 1, 0),
-        Slide(2**40),
-        Slide(3, pads=(2**40, 0)),
-        Slide(3, auto_pad="SAME"),
+        (Slide(0), "a kernel of 0 describes no window"),
+        (Slide(-3), "a kernel of -3 describes no window"),
+        (Slide(3, 0), "a stride of 0 describes no window"),
+        (Slide(3, 1, 0), "a dilation of 0 describes no window"),
+        (Slide(2**40), "a kernel of 1099511627776 describes no window"),
+        (Slide(3, pads=(2**40, 0)), "a padding of 1099511627776 describes no window"),
+        (Slide(3, auto_pad="SAME"), "auto_pad 'SAME' is not defined"),
     ],
 )
-def test_numbers_that_make_no_window_are_unknown(slide: Slide) -> None:
+def test_numbers_that_make_no_window_are_unknown(slide: Slide, reason: str) -> None:
     attempts: tuple[Callable[[], Window], ...] = (
         lambda: conv_window(8, slide),
         lambda: pool_window(8, slide, Pooling()),
         lambda: transposed_window(8, slide),
     )
     for attempt in attempts:
-        with pytest.raises(UnknownError):
+        with pytest.raises(UnknownError) as unknown:
             attempt()
+        assert str(unknown.value) == reason
 
 
 @pytest.mark.parametrize(

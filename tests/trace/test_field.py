@@ -54,6 +54,26 @@ def test_windows_compose() -> None:
     assert figures(field) == (11, 4, 0)
 
 
+@pytest.mark.parametrize("dilation", [1, 2, 3])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("kernel", [1, 2, 3])
+def test_a_transposed_window_is_written_by_the_cells_that_meet_it(
+    kernel: int, stride: int, dilation: int
+) -> None:
+    field = PIXELS.transposed(kernel, stride, dilation, 2)
+    assert field is not None
+    for cell in range(20, 40):
+        writers = [
+            i
+            for i in range(60)
+            if cell in {i * stride - 2 + tap * dilation for tap in range(kernel)}
+        ]
+        first, last = field.at(cell)
+        assert list(range(first, last + 1))[:: max(1, last - first)] == (
+            [writers[0], writers[-1]][: len(writers)] if writers else []
+        )
+
+
 def test_transposed_window_has_phases() -> None:
     field = PIXELS.transposed(3, 2, 1, 0)
     assert field is not None

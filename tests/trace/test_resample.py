@@ -49,14 +49,30 @@ def compare(size: int, scale: float, attributes: dict[str, Any]) -> None:
 @pytest.mark.parametrize("nearest", NEAREST)
 def test_nearest(transformation: str, nearest: str) -> None:
     for size, scale in product([5, 8, 12], [0.25, 0.5, 2.0, 4.0]):
-        if transformation == "align_corners" and int(size * scale) > 1:
-            continue  # coordinates that float32 rounds across a tie
         compare(
             size,
             scale,
             {"mode": "nearest", "coordinate_transformation_mode": transformation,
              "nearest_mode": nearest},
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("transformation", TRANSFORMATIONS)
+@pytest.mark.parametrize("nearest", NEAREST)
+def test_a_tie_is_decided_by_the_rounding_of_onnxruntime(transformation: str, nearest: str) -> None:
+    for before, after in product([31, 56, 93, 100], [*range(1, 40), 60, 63, 75, 112]):
+        if before == after:
+            continue
+        net = Network(1, 1, before, value=np.arange(before, dtype=np.float32)[None, None])
+        made = net.add(
+            "Resize", "x", "", "", net.ints(1, 1, after), mode="nearest", nearest_mode=nearest,
+            coordinate_transformation_mode=transformation,
+        )  # fmt: skip
+        ratio = Fraction(after, before)
+        table = taps(Resampling(before, after, ratio, "nearest", transformation, nearest))
+        assert table is not None
+        assert table.outputs.tolist() == list(range(after))
+        assert table.inputs.tolist() == net.values[made][0, 0].tolist()
 
 
 @pytest.mark.parametrize("transformation", TRANSFORMATIONS)

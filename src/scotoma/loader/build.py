@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from scotoma.loader.arity import fitted
 from scotoma.loader.convert import (
     TensorReader,
     body_protos,
@@ -179,9 +180,14 @@ class Builder:
         name = self.names.claim(self._base_name(node, scope, outputs))
         domain = domain_of(node)
         version = scope.opsets.get(domain)
+        op_type = text(node.op_type)
+        if domain:
+            outputs = outputs or ("",)
+        else:
+            inputs, outputs = fitted(op_type, inputs, outputs)
         return Operator(
             name,
-            text(node.op_type),
+            op_type,
             domain,
             version,
             inputs,

@@ -17,7 +17,10 @@ _STDIN = "-"
 
 
 def find_models(arguments: Iterable[str | os.PathLike[str]]) -> list[str]:
-    """Return the model files that are meant, in the order of the arguments, each once.
+    """Return the model files that are meant, each once, sorted by path from the working directory.
+
+    The order of the arguments does not matter, nor that some name a file twice; of several
+    spellings of its path the shortest is returned.
 
     Parameters
     ----------
@@ -38,8 +41,18 @@ def find_models(arguments: Iterable[str | os.PathLike[str]]) -> list[str]:
             if path == _STDIN and _STDIN in found:
                 raise UsageError("'-' can be given only once")
             key = path if path == _STDIN else os.path.abspath(path)  # noqa: PTH100  keeps links
-            found.setdefault(key, path)
-    return list(found.values())
+            found[key] = min(found.get(key, path), path, key=lambda name: (len(name), name))
+    return [found[key] for key in sorted(found, key=_place)]
+
+
+def _place(path: str) -> str:
+    """Return a path from the working directory, with slashes."""
+    if path == _STDIN:
+        return path
+    try:
+        return Path(os.path.relpath(path)).as_posix()
+    except ValueError:  # on another drive
+        return Path(path).as_posix()
 
 
 def _expand(argument: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -87,6 +87,26 @@ class Graph:
         None where a body of the consumer reads the tensor).
         """
         return network_of(self.operators, self.inputs, self.outputs, self.captured)
+
+    def with_operators(self, changed: Mapping[str, Operator]) -> Graph:
+        """Return the graph with some operators replaced, those of bodies included.
+
+        Parameters
+        ----------
+        changed
+            The operators to put in, by the name of the one that each replaces.
+        """
+        operators: list[Operator] = []
+        captured: dict[Operator, tuple[str, ...]] = {}
+        for operator in self.operators:
+            found = changed.get(operator.name, operator)
+            if operator.bodies and found is operator:
+                bodies = {k: body.with_operators(changed) for k, body in operator.bodies.items()}
+                found = replace(operator, bodies=bodies)
+            operators.append(found)
+            if operator in self.captured:
+                captured[found] = self.captured[operator]
+        return replace(self, operators=tuple(operators), captured=captured)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

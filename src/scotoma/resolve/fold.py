@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from scotoma.loader.arity import has_required_inputs
 from scotoma.resolve.fold_math import FOLDS as MATH
 from scotoma.resolve.fold_move import FOLDS as MOVE
 from scotoma.resolve.shapes_plain import shape_range
@@ -63,7 +64,7 @@ def fold(step: Step, shapes: list[Shape | None]) -> None:
             keep(step, op.outputs[0], describe(step, known))
         return
     function = FOLDS.get(op.op_type)
-    if function is None:
+    if function is None or not has_required_inputs(op):
         return
     arguments = [state.value(name) if name else None for name in op.inputs]
     if any(value is None and name for name, value in zip(op.inputs, arguments, strict=True)):

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scotoma.loader.tensors import StoredTensor
 from scotoma.resolve.shapes_move import axes_of, pads_of, reshaped, slices, split_sizes
-from scotoma.resolve.step import Step, UnknownError
+from scotoma.resolve.step import Step, UnknownError, read_small
 
 Array = NDArray[Any]
 
@@ -156,7 +157,10 @@ def where(_step: Step, condition: Array, left: Array, right: Array) -> Array:
 def constant_of_shape(step: Step, _shape: Array) -> Array:
     """Fold ConstantOfShape."""
     fill = step.attributes.get("value")
-    number = 0 if fill is None else fill.array().reshape(-1)[0]  # type: ignore[union-attr]
+    held = read_small(fill) if isinstance(fill, StoredTensor) else np.zeros(1)
+    if held is None:
+        raise UnknownError("its value cannot be read")
+    number = held.reshape(-1)[0]
     return np.full(step.whole(0), number, step.state.dtypes[step.op.outputs[0]])
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scotoma.loader.tensors import StoredTensor
 from scotoma.resolve import (
     shapes_contrib,
     shapes_matrix,
@@ -122,6 +123,7 @@ class Pass:
     def evaluate(self, operator: Operator, log: list[Unresolved], depth: int = 0) -> None:
         """Resolve one operator into the state; what fails goes into the log, once per cause."""
         step, state = self.step.at(operator), self.state
+        state.overwrite(operator.outputs)
         shapes: Shapes = []
         failure: Unresolved | None = None
         follows = False
@@ -140,16 +142,7 @@ class Pass:
             )
         step.at(operator)
         outputs = operator.outputs
-        known = len(shapes)
-        missing = False
-        for index, name in enumerate(outputs):
-            shape = shapes[index] if index < known else None
-            if shape is not None and min(shape, default=0) < 0:
-                shape = None
-            if shape is None and name and not (failure and failure.refused):
-                shape = self.declared.get(name)
-                missing |= shape is None
-            state.shapes[name] = shape
+        missing = self._record(outputs, shapes, declared=not (failure and failure.refused))
         if missing and failure is None and not follows:
             failure = Unresolved(operator, "its output has no definite shape", refused=False)
         if failure is not None and (
@@ -161,7 +154,22 @@ class Pass:
             state.constants.update(outputs)
             state.constants.discard("")
             if not operator.bodies:
-                fold(step, [state.shapes[name] for name in outputs])
+                fold(step, [state.shapes.get(name) for name in outputs])
+
+    def _record(self, outputs: Sequence[str], shapes: Shapes, *, declared: bool) -> bool:
+        """Put shapes into the state, or those that the file declares; tell whether one lacks."""
+        missing = False
+        for index, name in enumerate(outputs):
+            if not name:
+                continue
+            shape = shapes[index] if index < len(shapes) else None
+            if shape is not None and min(shape, default=0) < 0:
+                shape = None
+            if shape is None and declared:
+                shape = self.declared.get(name)
+                missing |= shape is None
+            self.state.shapes[name] = shape
+        return missing
 
     def shapes_of(self, step: Step, depth: int) -> Shapes:
         """Return the output shapes by the first means that knows the operator."""
@@ -230,10 +238,12 @@ class Pass:
 def constant(step: Step) -> Shapes:
     """Store what a Constant operator holds, in any of its forms."""
     operator, state = step.op, step.state
+    if not operator.outputs[0]:
+        raise UnknownError("its output has no name")
     for form in ("value", "sparse_value"):
         tensor = operator.attributes.get(form)
-        if tensor is not None:
-            state.store(operator.outputs[0], tensor)  # type: ignore[arg-type]  # a StoredTensor
+        if isinstance(tensor, StoredTensor):
+            state.store(operator.outputs[0], tensor)
             return [state.shapes[operator.outputs[0]]]
     for form, dtype in (
         ("value_int", "int64"), ("value_ints", "int64"),

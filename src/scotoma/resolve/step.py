@@ -81,6 +81,15 @@ class State:
         if tensor.dtype is not None:
             self.dtypes[name] = tensor.dtype
 
+    def overwrite(self, names: tuple[str, ...]) -> None:
+        """Drop the constants of some names: an operator is about to write tensors so called."""
+        for name in names:
+            if name in self.constants:
+                self.constants.discard(name)
+                self.failed.discard(name)
+                self.folded.pop(name, None)
+                self.stored.pop(name, None)
+
     def value(self, name: str) -> np.ndarray | None:
         """Return the constant of that name; None if it is not constant, too large or unreadable."""
         found = self.folded.get(name)

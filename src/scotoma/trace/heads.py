@@ -12,6 +12,9 @@ from scotoma.trace.reading import Mapped
 if TYPE_CHECKING:
     from scotoma.trace.geometry import Geometry
 
+COPIES = frozenset({"Cast", "DequantizeLinear", "Identity", "QuantizeLinear", "Transpose"})
+"""Operators that leave the cells of a map as and, along the axes of the image, where they are."""
+
 
 def feature_maps(geometry: Geometry) -> frozenset[str]:
     """Return the tensors that are feature maps: local, of several cells, with the image's axes."""
@@ -46,8 +49,23 @@ def heads_among(geometry: Geometry, maps: Container[str]) -> tuple[str, ...]:
     return tuple(reversed(heads))
 
 
+def uncopied(geometry: Geometry, tensor: str) -> str:
+    """Return the tensor whose cells a tensor holds: before casts, quantisation, transposition.
+
+    Zeros stay zeros on the way, and every cell keeps its place along the axes of the image.
+    """
+    while (flow := geometry.flows.get(tensor)) is not None:
+        producer = flow.operator
+        if producer is None or producer.domain or producer.op_type not in COPIES:
+            break
+        tensor = producer.inputs[0]
+    return tensor
+
+
 def padding_in_front(geometry: Geometry, tensor: str, label: int) -> tuple[int, int]:
     """Return the padding, begin and end, that a Pad or a Concat adds just before a layer.
+
+    Copies of the padded map (`uncopied`) may stand between the two.
 
     Parameters
     ----------
@@ -56,6 +74,7 @@ def padding_in_front(geometry: Geometry, tensor: str, label: int) -> tuple[int, 
     label
         Axis of the image, 0 for H.
     """
+    tensor = uncopied(geometry, tensor)
     flow = geometry.flows.get(tensor)
     producer = flow.operator if flow is not None else None
     if flow is None or producer is None or producer.domain:

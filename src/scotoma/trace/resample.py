@@ -1,7 +1,8 @@
 """The taps of Resize and Upsample along one axis, from exact coordinates.
 
 Coordinates follow the ONNX operator specification of Resize; every transformation is a rational
-line ``(slope * output + offset) / unit`` in integers, so that ties and zero weights are exact.
+line ``(slope * output + offset) / unit`` in integers, so that zero weights are exact. Which cell is
+nearest is taken from `scotoma.trace.nearest`: there a rounding decides.
 """
 
 from __future__ import annotations
@@ -10,10 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd, lcm
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scotoma.trace.index_map import Pattern, TapsMap
+from scotoma.trace.nearest import coordinates, copied
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Cells = NDArray[np.int64]
 
 MAX_OUTPUTS = 1 << 16
 MAX_DENOMINATOR = 1 << 12
@@ -127,12 +135,9 @@ def taps(resampling: Resampling) -> TapsMap | None:
     line = resampling.line
     if line is None or resampling.size_out > MAX_OUTPUTS or max(line) > 1 << 40:
         return None
-    rows: list[int] = []
-    columns: list[int] = []
-    for o in range(resampling.size_out):
-        for i in _read(resampling, line, o, clamp=True):
-            rows.append(o)
-            columns.append(i)
+    table = _table(resampling, line)
+    if table is None:
+        return None
     slope, _, unit = line
     common = gcd(slope, unit) if slope else unit
     pattern = (
@@ -140,10 +145,22 @@ def taps(resampling: Resampling) -> TapsMap | None:
         if slope
         else None
     )
-    return TapsMap(
-        np.array(rows, np.int64), np.array(columns, np.int64),
-        resampling.size_in, resampling.size_out, pattern,
-    )  # fmt: skip
+    return TapsMap(*table, resampling.size_in, resampling.size_out, pattern)
+
+
+def _table(r: Resampling, line: tuple[int, int, int]) -> tuple[Cells, Cells] | None:
+    """Return outputs and the cells that they read, pair by pair; None where that is unknown."""
+    if r.mode == "nearest":
+        places = coordinates(r)
+        cells = None if places is None else copied(r, places)
+        return None if cells is None else (np.arange(r.size_out), cells)
+    rows: list[int] = []
+    columns: list[int] = []
+    for o in range(r.size_out):
+        for i in _read(r, line, o, clamp=True):
+            rows.append(o)
+            columns.append(i)
+    return np.array(rows, np.int64), np.array(columns, np.int64)
 
 
 def _read(r: Resampling, line: tuple[int, int, int], o: int, *, clamp: bool) -> Sequence[int]:
@@ -154,8 +171,7 @@ def _read(r: Resampling, line: tuple[int, int, int], o: int, *, clamp: bool) -> 
     if r.antialias and r.mode != "nearest" and r.scale < 1:
         return _antialiased(r, Fraction(x, unit), clamp=clamp)
     if r.mode == "nearest":
-        i = _rounded(x, unit, r.nearest_mode)
-        return (min(max(i, 0), last),) if clamp else (i,)
+        return (_rounded(x, unit, r.nearest_mode),)  # the rule behind the table, without its ties
     if r.mode == "linear":
         if clamp:
             x = min(max(x, 0), last * unit)

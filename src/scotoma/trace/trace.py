@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from scotoma.errors import UsageError
 from scotoma.trace.field import Field
 from scotoma.trace.geometry import Geometry, Unanalysed
-from scotoma.trace.layout import Axis, Grid, collapsed, of_grid
+from scotoma.trace.layout import Axis, Grid, axis_size, collapsed, of_grid
 from scotoma.trace.operators import COULD_NOT_TELL, HANDLERS, WHOLE_MAP, key
 from scotoma.trace.reading import Flow
 from scotoma.trace.tracer import MAX_CELLS, TOO_LARGE, CannotTellError, Tracer, everything
@@ -67,7 +67,10 @@ def _flows_of(
     name = key(operator)
     if not reason and name not in WHOLE_MAP:
         try:
-            return HANDLERS[name](tracer, operator), ""
+            flows = HANDLERS[name](tracer, operator)
+            if all(_fits(tracer, output, flow) for output, flow in flows.items()):
+                return flows, ""
+            reason = "its attributes do not fit the shape of its output"
         except CannotTellError as error:
             reason = str(error)
         except MALFORMED:
@@ -75,6 +78,12 @@ def _flows_of(
     elif reason == "follower":
         reason = ""
     return everything(tracer, operator, captured), reason
+
+
+def _fits(tracer: Tracer, output: str, flow: Flow) -> bool:
+    """Tell whether a flow has the sizes of the tensor that it is of, where these are known."""
+    shape = tracer.resolution.shapes.get(output)
+    return shape is None or tuple(map(axis_size, flow.layout)) == shape
 
 
 def _why_not(tracer: Tracer, operator: Operator, captured: tuple[str, ...]) -> str:

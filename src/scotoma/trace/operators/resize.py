@@ -34,29 +34,36 @@ def resamplings(tracer: Tracer, operator: Operator) -> dict[int, Resampling]:
         transformation = str_attribute(operator, "coordinate_transformation_mode", transformation)
     if transformation == "tf_crop_and_resize":
         raise CannotTellError("it crops to a region of interest")
-    nearest_mode = str_attribute(operator, "nearest_mode", "round_prefer_floor")
-    if old or blocked:
-        nearest_mode = "floor"
     mode = str_attribute(operator, "mode", "nearest")
     mode = {"bilinear": "linear", "trilinear": "linear"}.get(mode, mode)
     if mode not in {"nearest", "linear", "cubic"}:
         raise CannotTellError(f"its mode '{mode}' is not known")
+    if before == after:
+        return {}  # onnxruntime copies what keeps its shape, whatever the scales
     scales = _scales(tracer, operator, len(before))
+    antialias = int_attribute(operator, "antialias", 0) == 1
     kept = _kept_ratio(tracer, operator, before) if scales is None else None
     resized = {}
     for axis, (n, m) in enumerate(zip(before, after, strict=True)):
         scale = Fraction(m, n) if scales is None else simplest(scales[axis], n, m)
         if kept is not None and n != m:
             scale = kept
-        if scale == 1 and n == m:
+        if n == m and (scale == 1 or antialias):
             continue
         resized[axis] = Resampling(
             n, m, scale, mode, transformation,
-            nearest_mode,
-            int_attribute(operator, "antialias", 0) == 1,
+            _nearest_mode(operator, scale, stated=not (old or blocked)),
+            antialias,
             int_attribute(operator, "exclude_outside", 0) == 1,
         )  # fmt: skip
     return resized
+
+
+def _nearest_mode(operator: Operator, scale: Fraction, *, stated: bool) -> str:
+    """Return how coordinates are rounded; where no attribute can say it, as onnxruntime does."""
+    if stated:
+        return str_attribute(operator, "nearest_mode", "round_prefer_floor")
+    return "ceil" if scale < 1 else "floor"
 
 
 def _scales(tracer: Tracer, operator: Operator, rank: int) -> list[float] | None:
