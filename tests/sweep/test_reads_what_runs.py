@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from hypothesis import assume, given
 from networks import Network, examples, session
-from random_networks import Author, networks
+from random_author import Author
+from random_networks import networks
 
 from scotoma.sweep import Semiring, coverage, sweep
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from networks import examples
-from random_networks import Author, networks
+from random_author import Author
+from random_networks import networks
 from text_models import facts_of
 
 from scotoma.evidence.position import blind_heads

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 CONVOLUTIONS = ("Conv", "FusedConv")
 MAX_NUMBERS = 1 << 26
 """Kernels of more weights are not looked at."""
+MAX_WORK = 1 << 32
+"""Most products of a weight and a frequency, of which there are as many as the strides' product."""
 
 
 def folded_response(
@@ -93,6 +95,8 @@ def response(facts: Facts, operator: Operator, strides: tuple[int, ...]) -> floa
     shape = facts.shape(operator.inputs[1])
     if shape is None or len(shape) != len(windows) + 2 or prod(shape) > MAX_NUMBERS:
         raise WeightsUnavailableError("its weights are not those of a convolution")
+    if prod(strides) * max(prod(shape), 1 << 20) > MAX_WORK:
+        raise WeightsUnavailableError("its stride folds more frequencies than are looked at")
     return folded_response(facts.weights(operator.inputs[1]), strides, dilations)
 
 

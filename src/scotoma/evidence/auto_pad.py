@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _CONVOLUTIONS = {
     "": frozenset({"Conv", "ConvInteger", "ConvTranspose", "QLinearConv"}),
     "com.microsoft": frozenset({"FusedConv", "NhwcFusedConv", "QLinearConv"}),
+    "com.microsoft.nchwc": frozenset({"Conv"}),
 }
 _POOLS = {
     "": frozenset({"AveragePool", "LpPool", "MaxPool"}),

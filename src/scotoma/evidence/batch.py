@@ -29,13 +29,16 @@ _ELEMENTWISE = frozenset(
      "Greater", "GreaterOrEqual", "HardSigmoid", "HardSwish", "Identity", "InstanceNormalization",
      "GroupNormalization", "LRN", "LayerNormalization", "LeakyRelu", "Less", "LessOrEqual", "Log",
      "Max", "Mean", "Min", "Mish", "Mod", "Mul", "Neg", "Not", "Or", "PRelu", "Pow",
-     "QuantizeLinear", "Reciprocal", "Relu", "Round", "Selu", "Sigmoid", "Sign", "Sin", "Softplus",
+     "QLinearAdd", "QLinearLeakyRelu", "QLinearMul", "QLinearSigmoid", "QuantizeLinear",
+     "Reciprocal", "Relu", "Round", "Selu", "Sigmoid", "Sign", "Sin", "Softplus",
      "Softsign", "Sqrt", "Sub", "Sum", "Swish", "Tanh", "ThresholdedRelu", "Where", "Xor"}
 )  # fmt: skip
 _KEEPS_FIRST = frozenset(
-    {"AveragePool", "Conv", "ConvTranspose", "DepthToSpace", "FusedConv", "Gemm",
-     "GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool", "LpPool", "MaxPool", "QLinearConv",
-     "SpaceToDepth", "Upsample"}
+    {"AveragePool", "Conv", "ConvInteger", "ConvTranspose", "DepthToSpace", "FusedConv",
+     "FusedGemm", "Gemm", "GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool", "GridSample",
+     "LpPool", "MaxPool", "NhwcFusedConv", "NhwcMaxPool", "QGemm", "QLinearAveragePool",
+     "QLinearConv", "QLinearGlobalAveragePool", "ReorderInput", "ReorderOutput", "SpaceToDepth",
+     "Upsample"}
 )  # fmt: skip
 _KEEPS_SIZE = frozenset({"MatMul", "Pad", "Resize", "Slice", "Tile"})
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scotoma.evidence.resized import resized
+from scotoma.evidence.auto_pad import automatic
+from scotoma.evidence.resized import Resized
 from scotoma.sweep import Semiring, sweep
 
 if TYPE_CHECKING:
@@ -180,8 +181,12 @@ def zeros_in_front(facts: Facts, pool: Operator, rank: int) -> Front | None:
 
 
 def may_read_zeros(facts: Facts, pool: Operator) -> Operator | None:
-    """Return the Pad right in front of a pool whose windows are not known, if it may add zeros."""
+    """Return the Pad in front of a pool whose windows are not known, if it may add zeros."""
     pad = facts.producers.get(pool.inputs[0]) if pool.inputs else None
+    for _ in range(_AHEAD):
+        if pad is None or pad.op_type not in _PLACE_KEPT or not pad.inputs:
+            break
+        pad = facts.producers.get(pad.inputs[0])
     if pad is None or pad.op_type != "Pad" or pad.domain:
         return None
     constant = pad.attributes.get("mode", "constant") == "constant"
@@ -242,6 +247,7 @@ def counts_declared_padding(operator: Operator) -> bool:
     """Tell whether an average pool declares padding and counts it."""
     pads = operator.attributes.get("pads")
     padded = isinstance(pads, tuple) and any(isinstance(p, int) and p > 0 for p in pads)
+    padded = padded or automatic(operator).startswith("SAME")
     return padded and operator.attributes.get("count_include_pad") == 1
 
 
@@ -314,9 +320,10 @@ def lost_in_corners(facts: Facts, pools: list[DimmedPool]) -> float | None:
 def _walk_with(facts: Facts, changed: Mapping[str, Operator]) -> NDArray[np.float64] | None:
     """Return the local walk of the graph with some operators replaced."""
     if facts.geometry is not None:
-        twin = resized(facts.geometry, changed=changed)
-        if twin.flows.keys() == facts.geometry.flows.keys():
-            return sweep(twin, facts.functional(), Semiring.WALK, local=True).values
+        twin, ends = Resized(facts.geometry, changed=changed), facts.functional()
+        if not twin.lost and not twin.moves(ends):
+            other = twin.other
+            return sweep(facts.geometry, ends, Semiring.WALK, local=True, other=other).values
     coverage = facts.with_operators(changed).coverage(local=True)
     return coverage.walk if coverage is not None else None
 

@@ -60,6 +60,23 @@ def disagreements(facts: Facts) -> Iterator[Disagreement]:
             yield found
 
 
+def declares_a_map(facts: Facts, operator: Operator) -> bool:
+    """Tell whether the file alone says which shape a tensor has that may be a feature map."""
+    examined, main = facts.resolution.examined, facts.model.main
+    if examined is None or examined.shape is None or _open_axes(facts) is None:
+        return False
+    # Where nothing else tells the shape of a tensor, the declared one is believed.
+    if all(facts.shape(name) is not None for name in operator.inputs if name):
+        return False
+    stated = [main.values.get(name) for name in operator.outputs]
+    stated += [value for value in main.outputs if value.name in operator.outputs]
+    shapes = [v.shape for v in stated if v is not None and v.shape is not None]
+    return any(
+        len(shape) == len(examined.shape) and any(isinstance(n, int) for n in shape[2:])
+        for shape in shapes
+    )
+
+
 def _open_axes(facts: Facts) -> bool | None:
     """Tell whether the batch is left open; None where anything else is, or is examined otherwise.
 

@@ -6,7 +6,7 @@ and pooling, padding and resizing change nothing. Spatial axes have size 1 in th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -62,21 +62,21 @@ class _UnknownError(Exception):
     """What an operator makes of a flat image is not known."""
 
 
-def flat_features(facts: Facts, value: float) -> dict[str, Array]:
-    """Return the tensors of the main graph for an image of one value, those that are known.
+def flat_features(facts: Facts, values: Sequence[float]) -> list[dict[str, Array]]:
+    """Return the tensors of the main graph for images of one value each, those that are known.
 
     Parameters
     ----------
-    value
-        Of all pixels and channels of the examined input.
+    values
+        Of all pixels and channels of the examined input, image by image.
 
     Returns
     -------
-    dict
+    list of dict
         By name; arrays of the rank of the tensor, with size 1 along the axes of the image.
     """
     examined = facts.resolution.examined
-    known: dict[str, Array] = {}
+    known: list[dict[str, Array]] = [{} for _ in values]
     if examined is None or examined.shape is None:
         return known
     if all(examined.shape[axis] == 1 for axis in examined.spatial_axes):  # no image but a vector
@@ -84,34 +84,61 @@ def flat_features(facts: Facts, value: float) -> dict[str, Array]:
     shape = [1 if a in examined.spatial_axes else size for a, size in enumerate(examined.shape)]
     if np.prod(shape, dtype=np.float64) > MOST_NUMBERS:
         return known
-    known[examined.name] = np.full(shape, value, np.float64)
+    for image, value in zip(known, values, strict=True):
+        image[examined.name] = np.full(shape, value, np.float64)
     follow_flat(facts, known, facts.operators)
     return known
 
 
-def follow_flat(facts: Facts, known: dict[str, Array], operators: Iterable[Operator]) -> None:
-    """Add what some operators, in topological order, make of flat tensors, where it is known."""
+def follow_flat(
+    facts: Facts, images: Sequence[dict[str, Array]], operators: Iterable[Operator]
+) -> None:
+    """Add what some operators, in topological order, make of flat tensors, where it is known.
+
+    Parameters
+    ----------
+    images
+        Tensors by name, of several images: the weights are read once for all of them.
+    """
     for operator in operators:
-        if not operator.outputs or not any(name in known for name in operator.inputs):
+        if not operator.outputs:
             continue
-        try:
-            with np.errstate(all="ignore"):
-                made = _apply(facts, operator, known)
-        except (_UnknownError, WeightsUnavailableError, ValueError, IndexError):
-            continue
-        out = facts.shape(operator.outputs[0])
-        if out is None or made.ndim != len(out) or not np.isfinite(made).all():
-            continue
-        if all(own in {1, size} for own, size in zip(made.shape, out, strict=True)):
-            known[operator.outputs[0]] = made
+        constants: dict[str, Array] = {}
+        for known in images:
+            if any(name in known for name in operator.inputs):
+                made = _made(facts, operator, known, constants)
+                if made is not None:
+                    known[operator.outputs[0]] = made
 
 
-def _apply(facts: Facts, operator: Operator, known: Mapping[str, Array]) -> Array:
-    """Return an operator's output for flat inputs."""
+def _made(
+    facts: Facts, operator: Operator, known: Mapping[str, Array], constants: dict[str, Array]
+) -> Array | None:
+    """Return an operator's output for flat inputs, None where it is not known."""
+    try:
+        with np.errstate(all="ignore"):
+            made = _apply(facts, operator, known, constants)
+    except (_UnknownError, WeightsUnavailableError, ValueError, IndexError):
+        return None
+    out = facts.shape(operator.outputs[0])
+    if out is None or made.ndim != len(out) or not np.isfinite(made).all():
+        return None
+    fits = all(own in {1, size} for own, size in zip(made.shape, out, strict=True))
+    return made if fits else None
+
+
+def _apply(
+    facts: Facts, operator: Operator, known: Mapping[str, Array], constants: dict[str, Array]
+) -> Array:
+    """Return an operator's output for flat inputs; the constants that it read are kept."""
     kind, names = operator.op_type, [name for name in operator.inputs if name]
 
     def get(name: str) -> Array:
-        return known[name] if name in known else _constant(facts, name)
+        if name in known:
+            return known[name]
+        if name not in constants:
+            constants[name] = _constant(facts, name)
+        return constants[name]
 
     if operator.domain:
         raise _UnknownError

@@ -99,29 +99,44 @@ def frozen_masks(facts: Facts, chance: Chance = USUAL) -> Iterator[Frozen | Unre
             makes_up = _makes_up(factor, float(cells.mean()))
             if not makes_up and (factor != 1 or cells.size < FEWEST_PLAIN):
                 continue
-            raw = data in {value.name for value in facts.model.main.inputs}
+            raw = _may_be_input(facts, data)
             certain = makes_up or (cells.ndim > 1 and not raw)
             zeros = int((values == 0).sum())
             yield Frozen(operator, mask, values.shape, zeros, factor, certain)
 
 
-def frozen_noise(facts: Facts, chance: Chance = USUAL) -> Iterator[Frozen]:
+def frozen_noise(facts: Facts, chance: Chance = USUAL) -> Iterator[Frozen | Unreadable]:
     """Yield the sums of a feature map and a constant of its shape that looks like white noise."""
     scope = facts.once(main_scope)
     for operator in _concerned(facts, scope, {"Add"}):
         for data, noise in _pairs(facts, scope, operator):
             shape, own = facts.shape(noise), facts.shape(data)
-            if shape is None or own is None or len(own) < 3 or shape[-len(own) + 1 :] != own[1:]:
+            if shape is None or len(shape) < 3 or (own is None and min(shape[-2:]) < 2):
+                continue
+            if own is not None and (len(own) < 3 or shape[-len(own) + 1 :] != own[1:]):
                 continue
             is_map = facts.geometry is not None and facts.geometry.spatial_axes(data)
-            if not is_map or not FEWEST_NOISE <= prod(shape) <= LARGEST:
+            if not (is_map or own is None) or not FEWEST_NOISE <= prod(shape) <= LARGEST:
                 continue
             try:
                 values = weights_of(facts, noise)
             except WeightsUnavailableError:
                 continue
-            if is_white(values, chance.deviations):
+            if not is_white(values, chance.deviations):
+                continue
+            if own is None:
+                yield Unreadable(operator, f"the shape of '{data}' is not known")
+            else:
                 yield Frozen(operator, noise, values.shape, 0, float(values.std()), certain=False)
+
+
+def _may_be_input(facts: Facts, tensor: str) -> bool:
+    """Tell whether a tensor is a graph input, or an unknown operator makes it of one."""
+    inputs = {value.name for value in facts.model.main.inputs}
+    maker = facts.producers.get(tensor)
+    if maker is None or maker.name not in {item.node for item in facts.unanalysed}:
+        return tensor in inputs
+    return not inputs.isdisjoint(maker.inputs)
 
 
 def _concerned(facts: Facts, scope: Scope, kinds: set[str]) -> Iterator[Operator]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from scotoma.evidence.resized import resized
-from scotoma.sweep import Semiring, sweep
+from scotoma.evidence.resized import Resized
+from scotoma.sweep import Semiring, sweep_both
 from scotoma.trace.heads import heads_among
 
 if TYPE_CHECKING:
@@ -69,26 +69,30 @@ def overlaps_unpadded(window: Window, in_front: int = 0) -> bool:
     return window.pad_begin + window.pad_end + in_front < window.extent - window.stride
 
 
-def padded_counts(facts: Facts, layers: Sequence[Operator]) -> tuple[tuple[str, ...], Map | None]:
-    """Return the last feature maps that a graph and its padded twin share, and the twin's counts.
+@dataclass(frozen=True, slots=True, eq=False)
+class Counts:
+    """The kernel-tap paths from every pixel to the last maps that a graph and its twin share."""
 
-    Where padding keeps branches from joining, they are the maps before the join.
+    heads: tuple[str, ...]
+    """The maps. Where padding keeps branches from joining, they are those before the join."""
+    here: Map
+    padded: Map
+    """With the padded layers."""
 
-    Returns
-    -------
-    tuple of str, Map or None
-        The maps, and the kernel-tap paths from every pixel to them with all layers padded.
-    """
+
+def padded_counts(facts: Facts, layers: Sequence[Operator]) -> Counts | None:
+    """Return the paths of a graph and of that with some layers padded, None without such maps."""
     padded = {layer.name: _padded(layer, facts.windows(layer) or ()) for layer in layers}
     stored = {operator.name for operator in facts.model.main.operators}
     if facts.geometry is not None and padded.keys() <= stored:
-        flows = resized(facts.geometry, changed=padded, among=facts.feature_maps)
-        if flows.flows.keys() == facts.feature_maps:
-            heads = facts.heads
-            return heads, sweep(flows, heads, Semiring.COUNT, local=True) if heads else None
+        resized, heads = Resized(facts.geometry, changed=padded), facts.heads
+        if heads and resized.lost.isdisjoint(facts.feature_maps):
+            both = sweep_both(facts.geometry, heads, Semiring.COUNT, resized.other)
+            return Counts(heads, *both)
     twin = facts.with_operators(padded)
     heads = shared_heads(facts, twin)
-    return heads, twin.counts(heads)
+    here, there = facts.counts(heads), twin.counts(heads)
+    return Counts(heads, here, there) if here is not None and there is not None else None
 
 
 def padded_twin(facts: Facts, layers: Iterable[Operator]) -> Facts:

@@ -148,10 +148,13 @@ def _joined(
     """Return the cells reached along one axis (its label and its size) of a tensor."""
     label, size = axis
     found: Mask | None = None
-    for reading, _ in used:
+    for reading, steps in used:
         before = masks.get(reading.tensor)
         if before is None:
             return None
+        if steps == () and len(before[label]) == size:
+            found = before[label] if found is None else found | before[label]
+            continue
         fitted = _fitted(_step(facts, operator, reading, (label, before[label]), known), size)
         if fitted is None:
             return None

@@ -116,8 +116,10 @@ def _samples(scope: Scope, operator: Operator, tensor: str) -> bool:
 def _injected(scope: Scope, source: Operator, operator: Operator) -> bool:
     """Tell whether one map of noise is added to all channels, as in generators (StyleGAN)."""
     noise, whole = (scope.facts.shape(op.outputs[0]) for op in (source, operator))
-    if operator.op_type != "Add" or scope.outer is not None or noise is None or whole is None:
+    if operator.op_type != "Add" or scope.outer is not None or noise is None:
         return False
+    if whole is None:  # behind what is not known: as it is meant
+        whole = (noise[0], *(max(2, size) for size in noise[1:]))
     if len(noise) != len(whole) or len(noise) < 3:
         return False
     shared = [own == 1 < size for own, size in zip(noise[1:], whole[1:], strict=True)]

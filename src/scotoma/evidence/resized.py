@@ -1,252 +1,407 @@
-"""The same flows at other sizes of the maps, without resolving and tracing the graph once more."""
+"""The same graph at other sizes of its maps, without resolving and tracing it once more."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass, replace
+from math import prod
+from typing import TYPE_CHECKING
 
+from scotoma.evidence.window_maps import SLIDING, OtherError, taps_of, window_maps
 from scotoma.resolve.passes import HANDLERS, MALFORMED
-from scotoma.resolve.step import RefusedError, State, Step, UnknownError
+from scotoma.resolve.step import FollowsError, RefusedError, State, Step, UnknownError
+from scotoma.sweep import Other
+from scotoma.sweep.pull import step
+from scotoma.sweep.sweep import arrows
 from scotoma.trace.index_map import Taps, WindowMap
-from scotoma.trace.layout import Digit, Grid, is_tracked
-from scotoma.trace.reading import Flow, Mapped, Mixed, Reading, Same
+from scotoma.trace.layout import Digit, Grid, is_tracked, tracked_sizes
+from scotoma.trace.reading import Mapped, Mixed
+from scotoma.trace.tracer import MAX_CELLS
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Iterable
 
     from scotoma.loader.model import Operator
     from scotoma.resolve.window import Window
+    from scotoma.sweep.pull import Steps
+    from scotoma.sweep.sweep import Arrows
     from scotoma.trace import Geometry
     from scotoma.trace.layout import Layout
+    from scotoma.trace.reading import Flow, Reading
 
     Sizes = tuple[int, ...]
 
-WINDOWED = frozenset({"AveragePool", "Conv", "LpPool", "MaxPool"})
-SLIDING = WINDOWED | {"Pad"}
-ALONE = frozenset({"Elu", "HardSwish", "LeakyRelu", "Relu", "Selu", "Sigmoid", "Tanh"})
-"""Operators of a single input that work place by place."""
 PARAMETERS = frozenset({"BatchNormalization", "Conv", "Dropout", "Pad"})
 """Operators whose inputs but the first are not joined with it place by place."""
-PLAIN = PARAMETERS | frozenset(
-    {
-        "Abs", "Add", "AveragePool", "Cast", "Clip", "Concat", "Div", "Elu", "Erf", "Exp",
-        "HardSigmoid", "HardSwish", "Identity", "LRN", "LeakyRelu", "LpPool", "Max", "MaxPool",
-        "Min", "Mul", "Neg", "PRelu", "Relu", "Selu", "Sigmoid", "Softplus", "Sqrt", "Sub", "Sum",
-        "Tanh",
-    }
+PLAIN = (
+    SLIDING
+    | PARAMETERS
+    | frozenset(
+        {
+            "Abs", "Add", "Cast", "Clip", "Concat", "Div", "Elu", "Erf", "Exp", "HardSigmoid",
+            "HardSwish", "Identity", "LRN", "LeakyRelu", "Max", "Min", "Mul", "Neg", "PRelu",
+            "Relu", "Selu", "Sigmoid", "Softplus", "Sqrt", "Sub", "Sum", "Tanh",
+        }
+    )
 )  # fmt: skip
 """Operators that do at every size the same along the axes of the image, if they run at all."""
+SUMMARIES = frozenset(
+    {
+        "GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool", "ReduceL1", "ReduceL2", "ReduceMax",
+        "ReduceMean", "ReduceMin", "ReduceSum",
+    }
+)  # fmt: skip
+"""Operators whose output has the same size whatever that of the axes which they sum up."""
 
 
-class _OtherError(Exception):
-    """What an operator does at the other size does not follow from what it does now."""
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What the sizes of a tensor follow from, the same at every size."""
+
+    reads: tuple[str, ...]
+    """All tensors that are read."""
+    same: bool = False
+    """It has the sizes of those tensors, which must agree, and their arrows stay as they are."""
+    windows: tuple[Window, ...] = ()
+    """It has the sizes behind these windows, whose padding is declared."""
+    taps: Taps = Taps.ALL
 
 
-def resized(
-    geometry: Geometry,
-    *,
-    changed: Mapping[str, Operator],
-    among: Container[str] | None = None,
-) -> Geometry:
-    """Return the flows of a graph some of whose operators have other numbers.
+class Resized:
+    """The maps of a graph whose image has another size, or some of whose operators are others.
 
     Parameters
     ----------
+    geometry
+        The graph as it is.
+    size
+        The other size of the image; None: as it is.
     changed
         Operators to put in, by the name of the one that each replaces.
-    among
-        Tensors whose flows are wanted; None: all.
-
-    Returns
-    -------
-    Geometry
-        For sweeps alone: receptive fields are not known where sizes are others, and the resolution
-        is that of the graph as it is. Flows that do not follow are missing, with all behind them.
     """
-    return _Resizer(geometry, changed).run(among)
 
+    def __init__(
+        self,
+        geometry: Geometry,
+        *,
+        size: Sequence[int] | None = None,
+        changed: Mapping[str, Operator] | None = None,
+    ) -> None:
+        self.geometry, self.changed = geometry, changed or {}
+        self.lost: set[str] = set()
+        """Tensors of which it does not follow how they read the image."""
+        self.refused = False
+        """Whether some operator certainly cannot run at this size; the rest is not looked at."""
+        self._sizes: dict[str, Sizes] = {}
+        self._arrows: dict[str, Arrows] = {}
+        self._shapes: dict[str, Sizes | None] = {}
+        self._known = arrows(geometry, local=True)
+        self._resolved = geometry.resolution
+        self._measured = _measured(geometry)
+        self._resizes = size is not None
+        if size is not None:
+            axes = geometry.input.spatial_axes
+            self._sizes[geometry.input.name] = tuple(
+                cells for _, cells in sorted(zip(axes, size, strict=True))
+            )
+        self._run()
 
-def _keeps_place(window: Window) -> bool:
-    """Tell whether a window reads, at any size, just the cell at its own place."""
-    alone = window.kernel == window.stride == 1 and not window.transposed
-    return alone and window.pad_begin == window.pad_end == 0
+    @property
+    def other(self) -> Other:
+        """What is other for a sweep over local paths."""
+        return Other(self._arrows, self._sizes)
 
+    def moves(self, tensors: Iterable[str]) -> bool:
+        """Tell whether some of the tensors have other sizes than in the graph as it is."""
+        return not self._sizes.keys().isdisjoint(tensors)
 
-class _Resizer:
-    """Builds the flows one after the other."""
+    def along(self, tensor: str, label: int) -> int | None:
+        """Return the size of a tensor along an axis of the image, None where it has none there."""
+        axes = self.geometry.spatial_axes(tensor)
+        return None if axes is None else self._sizes_of(tensor)[sorted(axes).index(axes[label])]
 
-    def __init__(self, geometry: Geometry, changed: Mapping[str, Operator]) -> None:
-        self.geometry, self.changed = geometry, changed
-        self.flows: dict[str, Flow] = {}
-        self.moved: set[str] = set()
-        """Tensors of other sizes than in the graph as it is."""
-        self.state = State()
-        self.state.shapes = dict(geometry.resolution.shapes)
-        self.step = Step(self.state)
-        self.layouts: dict[tuple[int, Sizes], Layout] = {}
+    @property
+    def told(self) -> bool:
+        """Whether the image alone decides all sizes, and all operators are known as it is."""
+        resolution = self._resolved
+        known = not resolution.unresolved and not self.geometry.unanalysed
+        return known and len(resolution.inputs) == 1
 
-    def run(self, among: Container[str] | None) -> Geometry:
-        """Build the flows of the wanted tensors."""
-        begin = self.geometry.input.name
+    @property
+    def complete(self) -> bool:
+        """Whether all of the graph is known to run at this size, and how."""
+        return self.told and not (self.refused or self.lost or self.measures)
+
+    @property
+    def measures(self) -> bool:
+        """Whether some constant follows from the shape of a map that has another size now."""
+        asked = frozenset().union(*self._measured.values())
+        return self.moves(asked) or not self.lost.isdisjoint(asked)
+
+    def _run(self) -> None:
+        """Follow the sizes from the image on."""
+        sizes, lost, measured = self._sizes, self.lost, self._measured
+        plans, changed = self.geometry.kept.setdefault(("plans",), {}), self.changed
         for name, flow in self.geometry.flows.items():
-            if among is not None and name not in among:
-                continue
-            if name == begin:
-                self.flows[name] = flow
-                continue
-            if any(reading.tensor not in self.flows for reading in flow.readings):
-                continue
             operator = flow.operator
-            other = self.changed.get(operator.name) if operator is not None else None
-            if other is None and all(r.tensor not in self.moved for r in flow.readings):
-                self.flows[name] = flow
+            if operator is None:
+                continue
+            as_is = operator.name not in changed and not (measured and self._asks(operator))
+            if as_is:
+                for reading in flow.readings:
+                    if reading.tensor in sizes or reading.tensor in lost:
+                        break
+                else:
+                    continue
+            plan = plans.get(name)
+            if plan is None:
+                plan = plans[name] = self._plan(name, flow, operator)
+            if as_is and plan.same and len(plan.reads) == 1 and plan.reads[0] in sizes:
+                sizes[name] = sizes[plan.reads[0]]
                 continue
             try:
-                self.flows[name] = self.flow(name, flow, other or operator)
-            except (_OtherError, RefusedError, UnknownError, *MALFORMED):
-                continue
-        return replace(self.geometry, flows=self.flows)
+                self._follow(name, flow, changed.get(operator.name, operator), plan)
+            except (OtherError, FollowsError, RefusedError, UnknownError, *MALFORMED):
+                lost.add(name)
+                self._see_refusal(name, operator)
+                if self.refused:
+                    return
 
-    def placed(self, name: str, layout: Layout, sizes: Sequence[int]) -> Layout:
-        """Take note of the sizes of a tensor along the axes of the image; return its layout."""
-        new = tuple(sizes)
-        axes = cast("Sizes", self.geometry.axes_of(layout))
-        if tuple(layout[axis][0].size for axis in axes) == new:
-            return layout
-        if min(new) < 1:
-            raise _OtherError
-        shape = list(self.state.shapes[name] or ())
-        for axis, cells in zip(axes, new, strict=True):
-            shape[axis] = cells
-        self.state.shapes[name] = tuple(shape)
-        self.moved.add(name)
-        key = id(layout), new
-        if key not in self.layouts:
-            found = list(layout)
-            for label, (axis, cells) in enumerate(zip(axes, new, strict=True)):
-                found[axis] = (Digit(cells, Grid(label, cells, None)),)
-            self.layouts[key] = tuple(found)
-        return self.layouts[key]
+    def _plan(self, name: str, flow: Flow, operator: Operator) -> _Plan:
+        """Return how the sizes of a tensor follow, as far as that is the same at every size."""
+        known, reads = self._known[name][0], tuple(reading.tensor for reading in flow.readings)
+        if operator.op_type not in PLAIN or operator.domain or len(known) != len(reads):
+            return _Plan(reads)
+        alone = operator.op_type in PARAMETERS or len(operator.inputs) == 1
+        if alone and known[0][1] == () and flow.layout is known[0][0].layout:
+            return _Plan(reads, same=True)
+        places = _places(self.geometry, flow.layout)
+        if places is None:
+            return _Plan(reads)
+        if all(steps == () for _, steps in known):
+            try:
+                self._check_constants(operator, places, len(flow.layout))
+            except OtherError:
+                return _Plan(reads)
+            return _Plan(reads, same=True)
+        windows = self._resolved.windows.get(operator.name, ())
+        fixed = not any(w.auto_pad.startswith("SAME") or w.transposed for w in windows)
+        if len(reads) == 1 and operator.op_type in SLIDING and windows and fixed:
+            try:
+                taps = taps_of(operator, places, len(flow.layout))
+            except OtherError:
+                return _Plan(reads)
+            return _Plan(reads, windows=windows, taps=taps)
+        return _Plan(reads)
 
-    def flow(self, name: str, flow: Flow, operator: Operator | None) -> Flow:
-        """Return the flow of a tensor behind others of which some are changed."""
-        axes = self.geometry.axes_of(flow.layout)
-        if operator is None or operator.domain or operator.op_type not in PLAIN or None in axes:
-            raise _OtherError
-        places = cast("Sizes", axes)
-        first = flow.readings[0]
-        if operator.op_type in ALONE and first.layout is flow.layout and not first.whole:
-            # Place by place, and nothing else: the flow is that of the input.
-            layout = self.flows[first.tensor].layout
-            self.placed(name, flow.layout, [layout[axis][0].size for axis in places])
-            reading = Reading(first.tensor, layout, first.axes, first.share)
-            return Flow(layout, (reading,), operator, flow.local, flow.whole)
-        if any(is_tracked(axis) for i, axis in enumerate(flow.layout) if i not in places):
-            raise _OtherError
-        self.check_constants(operator, places, len(flow.layout))
-        maps = self.maps(operator, flow, places)
-        readings = tuple(self.reading(operator, r, places, maps) for r in flow.readings)
-        sizes = {
-            tuple(maps[p].size_out if p in maps else r.layout[p][0].size for p in places)
-            for r in readings
-        }
-        if len(sizes) != 1:
-            raise _OtherError
-        layout = self.placed(name, flow.layout, sizes.pop())
-        return Flow(layout, readings, operator, flow.local, flow.whole)
+    def _asks(self, operator: Operator) -> bool:
+        """Tell whether an operator is given a number that the sizes of other maps may change."""
+        return any(
+            tensor in self._sizes or tensor in self.lost
+            for name in operator.inputs
+            for tensor in self._measured.get(name, ())
+        )
 
-    def reading(
-        self, operator: Operator, reading: Reading, places: Sizes, maps: Mapping[int, WindowMap]
-    ) -> Reading:
-        """Return a reading at the other sizes."""
-        # That a tensor has other sizes does not move its axes.
-        if self.geometry.axes_of(reading.layout) != places:
-            raise _OtherError
-        if reading.axes is None or reading.whole or reading.local_only:
-            raise _OtherError
-        reads = list(reading.axes)
-        if not all(isinstance(r, Same | Mixed) for i, r in enumerate(reads) if i not in places):
-            raise _OtherError
-        for place in places:
-            known = reads[place]
-            if not isinstance(known, Same | Mapped) or known.out != place:
-                raise _OtherError
-            if place in maps:
-                index_map = maps[place]
-                reads[place] = Same(place) if index_map.identity else Mapped(place, index_map)
-            elif isinstance(known, Mapped) and operator.op_type != "Identity":
-                raise _OtherError
-            else:
-                reads[place] = Same(place)
-        layout = self.flows[reading.tensor].layout
-        return Reading(reading.tensor, layout, tuple(reads), reading.share)
+    def _follow(self, name: str, flow: Flow, operator: Operator, plan: _Plan) -> None:
+        """Take note of the sizes and arrows of one tensor."""
+        if operator.domain or not self.lost.isdisjoint(plan.reads):
+            raise OtherError
+        if self._measured and self._asks(operator):
+            raise OtherError
+        known, total = self._known[name]
+        if operator.op_type in SUMMARIES:
+            self._summary(name, flow)
+            return
+        before = {self._sizes_of(reading.tensor) for reading, _ in known}
+        if len(before) != 1:
+            raise OtherError
+        after = before.pop()
+        if operator.name in self.changed or not plan.same:
+            maps = self._maps(operator, flow, plan, after, known)
+            if maps is not None:
+                steps = tuple(step(i, found) for i, found in enumerate(maps) if not found.identity)
+                self._arrows[name] = [(known[0][0], steps)], total
+                after = tuple(found.size_out for found in maps)
+        self._place(name, flow, after)
 
-    def maps(self, operator: Operator, flow: Flow, places: Sizes) -> dict[int, WindowMap]:
-        """Return the maps of an operator that slides or pads, by axis."""
-        if operator.op_type not in SLIDING:
-            return {}
-        windows = self.geometry.resolution.windows.get(operator.name, ())
-        if windows and operator.name not in self.changed and all(map(_keeps_place, windows)):
-            return {}
-        if len(flow.readings) != 1:
-            raise _OtherError
+    def _place(self, name: str, flow: Flow, after: Sizes) -> None:
+        """Take note of the sizes of a tensor where they are others."""
+        here = tracked_sizes(flow.layout)
+        if after == here:
+            return
+        # A map of one cell is no map any more: gates and broadcasts work in another way.
+        ones = any((new == 1) != (old == 1) for new, old in zip(after, here, strict=True))
+        if ones or min(after) < 1 or prod(after) > MAX_CELLS:
+            raise OtherError
+        self._sizes[name] = after
+
+    def _sizes_of(self, tensor: str) -> Sizes:
+        """Return the sizes of a tensor's followed axes."""
+        found = self._sizes.get(tensor)
+        return found or tracked_sizes(self.geometry.flows[tensor].layout)
+
+    def _summary(self, name: str, flow: Flow) -> None:
+        """Take note of the arrow of an operator that sums up all places."""
+        (reading,) = flow.readings
+        reads, places = reading.axes, _places(self.geometry, reading.layout)
+        if reads is None or places is None or any(map(is_tracked, flow.layout)):
+            raise OtherError
+        if not all(isinstance(reads[place], Mixed) for place in places):
+            raise OtherError
+        layout = list(reading.layout)
+        for place, cells in zip(places, self._sizes_of(reading.tensor), strict=True):
+            layout[place] = (Digit(cells, Grid(None, cells, None)),)
+        known, total = self._known[name]
+        if [used for used, _ in known] != [reading]:
+            raise OtherError
+        self._arrows[name] = [(replace(reading, layout=tuple(layout)), None)], total
+
+    def _maps(
+        self,
+        operator: Operator,
+        flow: Flow,
+        plan: _Plan,
+        before: Sizes,
+        known: list[tuple[Reading, Steps | None]],
+    ) -> list[WindowMap] | None:
+        """Return the maps of an operator that slides or pads, by axis of the image.
+
+        None for one that works place by place.
+        """
+        if operator.name not in self.changed and plan.windows:
+            return window_maps(plan.windows, before, plan.taps)
+        places = _places(self.geometry, flow.layout)
+        if places is None or operator.op_type not in PLAIN:
+            raise OtherError
+        self._check_constants(operator, places, len(flow.layout))
+        if len(known) < len(flow.readings):
+            self._check_gates({id(used) for used, _ in known}, flow, places)
+        if operator.name not in self.changed and all(steps == () for _, steps in known):
+            return None
+        if len(known) != 1:
+            raise OtherError
+        if operator.op_type == "Identity" and operator.name in self.changed:
+            return [WindowMap(1, 1, 1, 0, cells, cells) for cells in before]
         if operator.op_type == "Pad":
-            return self.padded(operator, flow.readings[0], places)
-        if sorted(places) != list(range(2, 2 + len(places))) or len(flow.layout) != 2 + len(places):
-            raise _OtherError
-        if operator.attributes.get("channels_last") == 1:
-            raise _OtherError
-        HANDLERS["", operator.op_type](self.step.at(operator))
-        taps = Taps.ALL if operator.op_type == "Conv" else Taps.REAL
-        if taps is Taps.REAL and operator.attributes.get("count_include_pad") == 1:
-            taps = Taps.PADDED
-        windows = self.state.windows[operator.name]
-        return {2 + i: WindowMap.of(window, taps) for i, window in enumerate(windows)}
+            return self._padded(flow.readings[0], places, before)
+        taps = taps_of(operator, places, len(flow.layout))
+        resolver = self._step(operator)
+        HANDLERS["", operator.op_type](resolver)
+        return window_maps(resolver.state.windows[operator.name], before, taps)
 
-    def padded(self, operator: Operator, reading: Reading, places: Sizes) -> dict[int, WindowMap]:
+    def _padded(self, reading: Reading, places: Sizes, before: Sizes) -> list[WindowMap]:
         """Return the maps of a Pad whose numbers are the same at every size."""
-        known = self.geometry.resolution.constants
-        if any(name in self.measured or name not in known for name in operator.inputs[1:] if name):
-            raise _OtherError
-        layout = self.flows[reading.tensor].layout
-        found = {}
-        for place in places:
+        found = []
+        for place, cells in zip(places, before, strict=True):
             read = (reading.axes or ())[place]
-            if isinstance(read, Same):
-                continue
             old = read.map if isinstance(read, Mapped) else None
+            if old is None:
+                found.append(WindowMap(1, 1, 1, 0, cells, cells))
+                continue
             if not isinstance(old, WindowMap) or old.kernel != 1 or old.stride != 1:
-                raise _OtherError
-            cells = layout[place][0].size
-            found[place] = replace(old, size_in=cells, size_out=cells + old.size_out - old.size_in)
+                raise OtherError
+            more = old.size_out - old.size_in
+            found.append(replace(old, size_in=cells, size_out=cells + more))
         return found
 
-    @cached_property
-    def measured(self) -> frozenset[str]:
-        """The constants that follow from the shape of a tensor that is none."""
-        found: set[str] = set()
-        known = self.geometry.resolution.constants
-        for operator in self.geometry.resolution.operators:
-            if operator.outputs and operator.outputs[0] in self.geometry.flows:
-                continue
-            asks = not known.issuperset(filter(None, operator.inputs)) or operator.bodies
-            if asks or not found.isdisjoint(operator.inputs):
-                found.update(operator.outputs)
-        found.discard("")
-        return frozenset(found)
-
-    def check_constants(self, operator: Operator, places: Sizes, rank: int) -> None:
-        """See that no constant with places of its own is joined with the image."""
-        if operator.op_type in PARAMETERS:
+    def _check_constants(self, operator: Operator, places: Sizes, rank: int) -> None:
+        """See that what is no map of the image has no places of its own."""
+        if operator.op_type == "Pad" and not self._resolved.constants.issuperset(
+            filter(None, operator.inputs[1:])
+        ):
+            raise OtherError
+        if operator.op_type in PARAMETERS or len(operator.inputs) < 2:
             return
         for name in operator.inputs:
-            if not name or name in self.flows:
+            if name and name not in self.geometry.flows:
+                old = (operator.version or 0) < 7
+                self._check_places(self._resolved.shapes.get(name), places, rank, old=old)
+
+    def _check_places(
+        self, shape: Sizes | None, places: Sizes, rank: int, *, old: bool = False
+    ) -> None:
+        """See that a tensor that is joined with a map is the same at all places."""
+        if shape is None or len(shape) > rank or (shape and old):
+            raise OtherError
+        for axis, cells in enumerate(shape, rank - len(shape)):
+            if axis in places and cells != 1:
+                raise OtherError
+
+    def _check_gates(self, used: set[int], flow: Flow, places: Sizes) -> None:
+        """See that what paths through whole maps join with a map is the same at all places."""
+        for reading in flow.readings:
+            if id(reading) not in used:
+                if reading.tensor in self._sizes:
+                    raise OtherError
+                shape = self._resolved.shapes.get(reading.tensor)
+                self._check_places(shape, places, len(flow.layout))
+
+    def _step(self, operator: Operator) -> Step:
+        """Return an operator as the resolver sees it at the other sizes."""
+        state = State()
+        for name in filter(None, operator.inputs):
+            state.shapes[name] = self._shape(name)
+            if name in self._resolved.dtypes:
+                state.dtypes[name] = self._resolved.dtypes[name]
+            value = None if name in self.geometry.flows else self._resolved.values.get(name)
+            if value is not None:
+                state.folded[name] = value
+        return Step(state).at(operator)
+
+    def _shape(self, tensor: str) -> Sizes | None:
+        """Return the shape of a tensor at the other sizes, None if unknown."""
+        if tensor in self.lost:
+            return self._shapes.get(tensor)
+        shape = self._resolved.shapes.get(tensor)
+        if shape is None or tensor not in self._sizes:
+            return shape
+        found = list(shape)
+        places = _places(self.geometry, self.geometry.flows[tensor].layout) or ()
+        for place, cells in zip(places, self._sizes[tensor], strict=True):
+            found[place] = cells
+        return tuple(found)
+
+    def _see_refusal(self, tensor: str, operator: Operator) -> None:
+        """Ask the resolver whether an operator whose arrows do not follow can run at all."""
+        handler = HANDLERS.get((operator.domain, operator.op_type))
+        if not self._resizes or handler is None or operator.bodies or self._asks(operator):
+            return
+        try:
+            shapes = handler(self._step(operator))
+        except RefusedError:
+            self.refused = True
+        except (FollowsError, UnknownError, *MALFORMED):
+            return
+        else:
+            self._shapes[tensor] = dict(zip(operator.outputs, shapes, strict=False)).get(tensor)
+
+
+def _places(geometry: Geometry, layout: Layout) -> Sizes | None:
+    """Return the axes of a tensor that are the image's, None where it is followed otherwise."""
+    key = ("places", id(layout))
+    if key not in geometry.kept:
+        axes = [axis for axis in geometry.axes_of(layout) if axis is not None]
+        others = (axis for i, axis in enumerate(layout) if i not in axes)
+        whole = len(axes) == geometry.rank and not any(map(is_tracked, others))
+        geometry.kept[key] = tuple(sorted(axes)) if whole else None
+    places: Sizes | None = geometry.kept[key]
+    return places
+
+
+def _measured(geometry: Geometry) -> Mapping[str, frozenset[str]]:
+    """Return the constants that follow from the shapes of maps, with these maps."""
+    if ("measured",) not in geometry.kept:
+        flows, found = geometry.flows, dict[str, frozenset[str]]()
+        for operator in geometry.resolution.operators:
+            if operator.outputs and operator.outputs[0] in flows:
                 continue
-            shape = self.geometry.resolution.shapes.get(name)
-            if shape is None or len(shape) > rank or (shape and (operator.version or 0) < 7):
-                raise _OtherError
-            for axis, cells in enumerate(shape, rank - len(shape)):
-                if axis in places and cells != 1:
-                    raise _OtherError
+            asked = {name for name in operator.inputs if name in flows}
+            if operator.bodies:
+                asked.update(flows)
+            elif found:
+                asked.update(*(found.get(name, ()) for name in operator.inputs))
+            if asked:
+                found.update(dict.fromkeys(operator.outputs, frozenset(asked)))
+        geometry.kept["measured",] = found
+    measured: Mapping[str, frozenset[str]] = geometry.kept["measured",]
+    return measured

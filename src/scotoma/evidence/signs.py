@@ -38,7 +38,10 @@ _OF_ALL = frozenset(
 )  # fmt: skip
 """Operators that make nothing negative of inputs without negative numbers."""
 _RECTIFIERS = frozenset({"Relu", "Sigmoid", "HardSigmoid"})
-_CONTRIBUTED = frozenset({"NhwcMaxPool", "MaxPool", "AveragePool", "GlobalAveragePool", "Upsample"})
+_CONTRIBUTED = frozenset(
+    {"AveragePool", "GlobalAveragePool", "MaxPool", "NhwcMaxPool", "ReorderInput",
+     "ReorderOutput", "Upsample"}
+)  # fmt: skip
 
 
 def non_negative(facts: Facts) -> frozenset[str]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from scotoma.errors import UsageError
+from scotoma.evidence.resized import Resized
+from scotoma.resolve import resolve
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +40,14 @@ class Strided:
     @property
     def read_at_end(self) -> int:
         """Padding that is read at the end; negative where real cells are left over."""
-        return int(self.read_at(np.array(self.size)))
+        window, padding = self.window, self.begin + self.end
+        room = self.size + padding - window.extent
+        left = room % window.stride
+        if window.ceil_mode and padding > 0 and left > 0:
+            # As in `read_at`, with plain numbers: most models are asked of one size alone.
+            extra = (room // window.stride + 1) * window.stride < self.size + self.begin
+            left = 0 if extra else left
+        return self.end - left
 
     @property
     def uneven(self) -> bool:
@@ -153,3 +164,46 @@ def even_at(layers: Iterable[Strided], sizes: Mapping[str, Sizes], count: int) -
             return None
         even &= layer.fits_at(inputs) & ~layer.uneven_at(inputs)
     return even
+
+
+def is_even(facts: Facts, layers: Iterable[Strided], size: Sequence[int]) -> bool | None:
+    """Tell whether none of the strided layers is uneven at another input size.
+
+    Paddings that the graph computes from the size are worked out anew.
+
+    Parameters
+    ----------
+    size
+        One number per axis of the image.
+
+    Returns
+    -------
+    bool or None
+        None where the graph refuses the size.
+    """
+    known = list(layers)
+    there = Resized(facts.geometry, size=size) if facts.geometry is not None else None
+    if there is not None and there.told and there.refused:
+        return None
+    if there is not None and there.complete:
+        cells = [(s, there.along(s.operator.inputs[0], s.label)) for s in known]
+        if all(count is not None for _, count in cells):
+            return not any(s.uneven_at(np.array([count])).any() for s, count in cells)
+    if any(layer.size != layer.window.size_in for layer in known):
+        anew = facts.at(size)
+        return None if anew is None else not any(s.uneven for s in strided_layers(anew))
+    examined, refused = facts.resolution.examined, facts.resolution.refused_at
+    try:
+        at = resolve(facts.model, size=tuple(size), input_name=examined.name if examined else None)
+    except UsageError:
+        return None
+    if {u.operator.name for u in at.refused_at} - {u.operator.name for u in refused}:
+        return None
+    for layer in known:
+        windows = at.windows.get(layer.operator.name)
+        if windows is None:
+            return False
+        w = windows[layer.label]
+        if Strided(layer.operator, layer.label, w, w.size_in, w.pad_begin, w.pad_end).uneven:
+            return False
+    return True

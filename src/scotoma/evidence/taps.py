@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scotoma.trace.heads import uncopied
 from scotoma.trace.reading import Mapped
 
 if TYPE_CHECKING:
@@ -145,8 +146,21 @@ def live_taps(window: Window, first: int = 0, end: int | None = None) -> Mask:
     [True, True, True]
     """
     cells = window.size_in if end is None else end
+    if not window.transposed and _all_meet(window, first, cells):
+        return np.ones(window.kernel, bool)
     at = (np.array([number]) for number in (window.pad_begin, window.size_out, first, cells))
     return np.asarray(live_taps_at(window, *at)[0])
+
+
+def _all_meet(window: Window, first: int, end: int) -> bool:
+    """Tell of most windows at a glance that every tap meets a cell.
+
+    Some output's window lies wholly on cells: its first tap is one from `first` on, and its last
+    one comes before `end`.
+    """
+    output = max(0, -((-window.pad_begin - first) // window.stride))
+    last = output * window.stride - window.pad_begin + window.extent - 1
+    return output < window.size_out and last < end
 
 
 def live_taps_at(
@@ -175,8 +189,19 @@ def live_taps_at(
 
 
 def real_cells(facts: Facts, tensor: str, axis: int, size: int) -> tuple[int, int]:
-    """Return the range of a layer's input cells that are not the padding of a Pad in front."""
-    maker, flow = facts.producers.get(tensor), facts.flow(tensor)
+    """Return the range of a layer's input cells that are not the padding of a Pad in front.
+
+    Copies of the padded map (`uncopied`) may stand between the two.
+    """
+    if facts.geometry is None:
+        return 0, size
+    source = uncopied(facts.geometry, tensor)
+    if source != tensor:
+        axes, before = (facts.geometry.spatial_axes(name) for name in (tensor, source))
+        if axes is None or before is None or axis not in axes:
+            return 0, size
+        axis = before[axes.index(axis)]
+    maker, flow = facts.producers.get(source), facts.flow(source)
     if maker is None or maker.op_type != "Pad" or flow is None or not flow.readings:
         return 0, size
     reads = flow.readings[0].axes or ()

@@ -324,8 +324,7 @@ def unevenness(facts: Facts, item: Upsampling, limit: float) -> Unevenness | Non
     if plain is None or plain[0] <= limit:
         return Unevenness(*plain, flat_image=False) if plain is not None else None
     scores: list[tuple[float, int]] = []
-    for level in LEVELS:
-        features = flat_features(facts, level)
+    for features in facts.once(_flat_images):
         flat = _flat_response(facts, item, features)
         if flat is not None and (score := _at_the_end(facts, item, features, flat)) is not None:
             scores.append(score)
@@ -333,6 +332,11 @@ def unevenness(facts: Facts, item: Upsampling, limit: float) -> Unevenness | Non
         return Unevenness(*min(scores), flat_image=True)
     end = _at_the_end(facts, item, {}, response)
     return Unevenness(*min(plain, end or plain), flat_image=False)
+
+
+def _flat_images(facts: Facts) -> list[dict[str, Array]]:
+    """Return what the graph makes of the flat images that all upsamplings are judged by."""
+    return flat_features(facts, LEVELS)
 
 
 def _flat_response(facts: Facts, item: Upsampling, features: Mapping[str, Array]) -> Array | None:
@@ -362,11 +366,8 @@ def _at_the_end(
     elif len(response) > 1:
         return None
     known = {name: value for name, value in features.items() if name not in names}
-    phases = []
-    for column in response.T:
-        phase = {**known, start: column.reshape(shape)}
-        follow_flat(facts, phase, behind)
-        phases.append(phase)
+    phases = [{**known, start: column.reshape(shape)} for column in response.T]
+    follow_flat(facts, phases, behind)
     reached = [name for name in names if all(name in phase for phase in phases)]
     inner = {name for op in behind if op.outputs[0] in reached for name in op.inputs}
     found = [

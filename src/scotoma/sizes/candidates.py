@@ -17,10 +17,11 @@ from scotoma.sizes.taps import TapTable
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from scotoma.facts import Facts, Unanalysed
+    from scotoma.facts import Facts
     from scotoma.loader.model import Operator
     from scotoma.resolve.window import Window
     from scotoma.trace.layout import Grid
+    from scotoma.unanalysed import Unanalysed
 
     Mask = NDArray[np.bool_]
     Size = tuple[int, ...]

@@ -10,8 +10,9 @@ from scotoma.errors import UsageError
 from scotoma.evidence.ceil_mode import disputed_pools, is_phantom
 from scotoma.evidence.strided import strided_layers
 from scotoma.evidence.taps import dead_share, kernels
-from scotoma.facts import Facts, Unanalysed
+from scotoma.facts import Facts
 from scotoma.sizes.candidates import Candidate, exact_grid, furthest, offset
+from scotoma.unanalysed import Unanalysed
 
 if TYPE_CHECKING:
     from scotoma.loader.model import Operator

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from enum import Enum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scotoma.trace.index_map import IndexMap, Taps, WindowMap
+from scotoma.trace.index_map import IndexMap, Taps, TapsMap, WindowMap
 from scotoma.trace.layout import (
     Axis,
     Layout,
@@ -97,8 +97,57 @@ def _passes(reading: Reading, out: Layout) -> bool:
     )
 
 
-Steps = tuple[tuple[int, IndexMap], ...]
+class Slide:
+    """What pulling through a window comes down to, worked out when it is first asked for."""
+
+    def __init__(self, window: WindowMap) -> None:
+        self.window = window
+        self.long = window.kernel > LONG_KERNEL and window.dilation == 1 and not window.transposed
+
+    @property
+    def taps(self) -> Iterable[tuple[slice, slice]]:
+        """For every tap the cells that it meets, and the places of the array that it meets."""
+        return self._few if self.window.kernel <= LONG_KERNEL else _each_tap(self.window)
+
+    @cached_property
+    def _few(self) -> tuple[tuple[slice, slice], ...]:
+        return tuple(_each_tap(self.window))
+
+    @cached_property
+    def weights(self) -> NDArray[np.float64] | None:
+        """The probability of each tap of each output, shape (size_out,); None: all are 1."""
+        return None if self.window.kernel == 1 else _weights(self.window)
+
+    @cached_property
+    def read(self) -> NDArray[np.bool_]:
+        """Which cells some output reads, shape (size_in,)."""
+        return _slid(np.ones(self.window.size_out, bool), self)
+
+    @cached_property
+    def reads_all(self) -> bool:
+        """Whether every cell is read by some output."""
+        w = self.window
+        gapless = w.kernel >= w.stride and (w.dilation == 1 or w.kernel == 1) and not w.transposed
+        last = (w.size_out - 1) * w.stride - w.pad_begin + w.kernel - 1
+        if gapless and w.pad_begin >= 0 and last >= w.size_in - 1:
+            return True
+        return bool(self.read.all())
+
+    @property
+    def size_out(self) -> int:
+        """Outputs along the axis."""
+        return self.window.size_out
+
+
+_slide = lru_cache(maxsize=KEPT)(Slide)
+
+Steps = tuple[tuple[int, TapsMap | Slide], ...]
 """Axes of an output's array, each with the map through which it is read."""
+
+
+def step(position: int, index_map: IndexMap) -> tuple[int, TapsMap | Slide]:
+    """Return one of the steps that `pull_steps` takes."""
+    return position, _slide(index_map) if isinstance(index_map, WindowMap) else index_map
 
 
 def steps_of(reading: Reading, out: Layout) -> Steps | None:
@@ -114,7 +163,7 @@ def steps_of(reading: Reading, out: Layout) -> Steps | None:
         return None
     if reading.layout is out and reading.axes == _in_place(len(out)):
         return ()
-    steps: list[tuple[int, IndexMap]] = []
+    steps: list[tuple[int, TapsMap | Slide]] = []
     met: list[int] = []
     for axis, read in zip(reading.layout, reading.axes, strict=True):
         mapped = read.map if isinstance(read, Mapped) else None
@@ -124,7 +173,7 @@ def steps_of(reading: Reading, out: Layout) -> Steps | None:
             if mapped is None and axis[0].size != out[read.out][0].size:
                 return None
             if mapped is not None and not _is_identity(mapped):
-                steps.append((len(met), mapped))
+                steps.append(step(len(met), mapped))
             met.append(read.out)
         elif is_tracked(axis) or not _is_unfollowed(read, followed):
             return None
@@ -151,6 +200,11 @@ def pull_steps(steps: Steps, array: Array, semiring: Semiring) -> Array:
     for position, index_map in steps:
         array = _pull_map(array, position, index_map, semiring)
     return array
+
+
+def most_taps(index_map: TapsMap | Slide) -> int:
+    """Return a number that the taps on one cell through a step's map do not exceed."""
+    return index_map.window.kernel if isinstance(index_map, Slide) else len(index_map.outputs)
 
 
 def _tracked_size(axis: Axis) -> int:
@@ -239,91 +293,61 @@ def _weights(index_map: IndexMap) -> NDArray[np.float64]:
     return _shares(index_map.real_taps())
 
 
-@lru_cache(maxsize=KEPT)
-def _window_weights(window: WindowMap) -> NDArray[np.float64]:
-    return _weights(window)
-
-
 def _shares(choices: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the probability of each of so many choices."""
     return 1.0 / np.maximum(choices, 1)
 
 
-def _pull_map(grid: Array, position: int, index_map: IndexMap, semiring: Semiring) -> Array:
+def _pull_map(grid: Array, position: int, index_map: IndexMap | Slide, semiring: Semiring) -> Array:
     """Apply the transpose of an index map along one axis."""
-    if semiring is Semiring.REACH and isinstance(index_map, WindowMap) and grid.all():
-        return _pull_full(grid, position, index_map)
-    if semiring is Semiring.WALK:
-        if isinstance(index_map, WindowMap) and index_map.kernel == 1:
-            weights = None
-        elif isinstance(index_map, WindowMap):
-            weights = _window_weights(index_map)
-        else:
-            weights = _weights(index_map)
-        if weights is not None:
-            shape = [1] * grid.ndim
-            shape[position] = -1
-            grid = grid * weights.reshape(shape)
-    moved = grid.swapaxes(0, position)
-    if isinstance(index_map, WindowMap):
-        pulled = (
-            _pull_transposed(moved, index_map)
-            if index_map.transposed
-            else _pull_window(moved, index_map)
-        )
+    slide = _slide(index_map) if isinstance(index_map, WindowMap) else index_map
+    weights = None
+    if isinstance(slide, Slide):
+        if semiring is Semiring.REACH and grid.all():
+            return _pull_full(grid, position, slide)
+        if semiring is Semiring.WALK:
+            weights = slide.weights
+    elif semiring is Semiring.WALK:
+        weights = _weights(slide)
+    moved = grid.swapaxes(0, position) if position else grid
+    if weights is not None:
+        moved = moved * weights.reshape(-1, *(1,) * (moved.ndim - 1))
+    if isinstance(slide, Slide):
+        pulled = _slid(moved, slide)
     else:
-        pulled = _pull_taps(moved, index_map.outputs, index_map.inputs, index_map.size_in)
-    return pulled.swapaxes(0, position)
+        pulled = _pull_taps(moved, slide.outputs, slide.inputs, slide.size_in)
+    return pulled.swapaxes(0, position) if position else pulled
 
 
-def _pull_full(grid: Array, position: int, window: WindowMap) -> Array:
+def _pull_full(grid: Array, position: int, slide: Slide) -> Array:
     """Return which cells a window reads along one axis, where all outputs count."""
-    read = _read_cells(window)
-    if window.size_in == grid.shape[position] and read.all():
+    size = slide.window.size_in
+    if size == grid.shape[position] and slide.reads_all:
         return grid
     shape = [1] * grid.ndim
     shape[position] = -1
-    sizes = (*grid.shape[:position], window.size_in, *grid.shape[position + 1 :])
-    return np.broadcast_to(read.reshape(shape), sizes)
+    sizes = (*grid.shape[:position], size, *grid.shape[position + 1 :])
+    return np.broadcast_to(slide.read.reshape(shape), sizes)
 
 
-@lru_cache(maxsize=KEPT)
-def _read_cells(window: WindowMap) -> NDArray[np.bool_]:
-    """Return which cells some output of a window reads, shape (size_in,)."""
-    outputs = np.ones(window.size_out, bool)
-    return (_pull_transposed if window.transposed else _pull_window)(outputs, window)
-
-
-def _pull_window(moved: Array, w: WindowMap) -> Array:
-    """Scatter every output onto the cells that its taps read, axis 0."""
-    if w.kernel > LONG_KERNEL and w.dilation == 1:
-        return _pull_long(moved, w)
-    result = np.zeros((w.size_in, *moved.shape[1:]), moved.dtype)
-    for cells, outputs in _taps(w):
-        _add(result, cells, moved[outputs])
+def _slid(moved: Array, slide: Slide) -> Array:
+    """Bring every place of an array to the cells that it meets through a window, axis 0."""
+    if slide.long:
+        return _pull_long(moved, slide.window)
+    result = np.zeros((slide.window.size_in, *moved.shape[1:]), moved.dtype)
+    add = np.logical_or if moved.dtype == bool else np.add
+    first = True
+    for cells, places in slide.taps:
+        if first:
+            result[cells], first = moved[places], False
+            continue
+        met = result[cells]
+        add(met, moved[places], out=met)
     return result
-
-
-def _pull_transposed(moved: Array, w: WindowMap) -> Array:
-    """Gather, for every input of a transposed window, the outputs that it writes, axis 0."""
-    result = np.zeros((w.size_in, *moved.shape[1:]), moved.dtype)
-    for cells, inputs in _taps(w):
-        _add(result, inputs, moved[cells])
-    return result
-
-
-def _taps(w: WindowMap) -> Iterable[tuple[slice, slice]]:
-    """Return, for every tap, the cells that it meets and the positions that it meets them from."""
-    return _few_taps(w) if w.kernel <= LONG_KERNEL else _each_tap(w)
-
-
-@lru_cache(maxsize=KEPT)
-def _few_taps(w: WindowMap) -> tuple[tuple[slice, slice], ...]:
-    return tuple(_each_tap(w))
 
 
 def _each_tap(w: WindowMap) -> Iterator[tuple[slice, slice]]:
-    """Yield `_taps`: cells of the input from outputs; transposed, of the output from inputs."""
+    """Yield, for every tap, the cells of the input that it meets and the outputs that it is of."""
     sizes = (w.size_out, w.size_in) if w.transposed else (w.size_in, w.size_out)
     for t in range(w.kernel):
         start = t * w.dilation - w.pad_begin
@@ -331,7 +355,8 @@ def _each_tap(w: WindowMap) -> Iterator[tuple[slice, slice]]:
         until = min(sizes[1], (sizes[0] - 1 - start) // w.stride + 1)
         if first < until:
             end = start + (until - 1) * w.stride + 1
-            yield slice(start + first * w.stride, end, w.stride), slice(first, until)
+            met = slice(start + first * w.stride, end, w.stride), slice(first, until)
+            yield met[::-1] if w.transposed else met
         elif start >= sizes[0]:
             break
 
@@ -374,11 +399,3 @@ def _pull_taps(
     ufunc = np.logical_or if moved.dtype == bool else np.add
     result[cells] = ufunc.reduceat(moved[outputs[order]], starts, axis=0)
     return result
-
-
-def _add(result: Array, cells: slice, values: Array) -> None:
-    """Add values to a slice in place, in the array's own sense."""
-    if result.dtype == bool:
-        result[cells] |= values
-    else:
-        result[cells] += values

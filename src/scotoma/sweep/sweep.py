@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scotoma.sweep.pull import Semiring, pull, pull_steps, steps_of
+from scotoma.sweep.pull import Semiring, most_taps, pull, pull_steps, steps_of
 from scotoma.trace.layout import cells_per_place, tracked_sizes
 from scotoma.trace.reading import Flow, Reading, used_readings
 
@@ -38,8 +38,27 @@ class Map:
     """Random walk: the mass that padding absorbed, by name of the operator's first output."""
 
 
+Arrows = tuple[list[tuple[Reading, "Steps | None"]], int]
+"""The readings of a flow that count, with what they come down to, and the sum of their shares."""
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """What is other in a graph that is like the traced one but for some sizes and windows."""
+
+    arrows: Mapping[str, Arrows]
+    """Of the tensors whose arrows are others; `local` ones."""
+    sizes: Mapping[str, tuple[int, ...]]
+    """Of the tensors whose sizes are others: the shapes of their arrays."""
+
+
 def sweep(
-    geometry: Geometry, tensors: Sequence[str], semiring: Semiring, *, local: bool = False
+    geometry: Geometry,
+    tensors: Sequence[str],
+    semiring: Semiring,
+    *,
+    local: bool = False,
+    other: Other | None = None,
 ) -> Map:
     """Sweep from the sum of some tensors back to the examined input.
 
@@ -50,6 +69,8 @@ def sweep(
         elements, chosen uniformly.
     local
         Leave out the paths through whole-map operators wherever a local one exists.
+    other
+        Sweep over another graph that is like this one but for what it says.
 
     Returns
     -------
@@ -57,9 +78,34 @@ def sweep(
         REACH: True where some path arrives. COUNT: number of kernel-tap paths. WALK:
         probabilities that sum to 1 minus what padding absorbed.
     """
-    weights = _start_weights(geometry, tensors)
-    starts = {name: _start(geometry.flows[name], weights[name], semiring) for name in tensors}
-    return run(geometry, starts, semiring, local=local)
+    starts = _starts(geometry, tensors, semiring, other)
+    return run(geometry, starts, semiring, local=local, other=other)
+
+
+def sweep_both(
+    geometry: Geometry, tensors: Sequence[str], semiring: Semiring, other: Other
+) -> tuple[Map, Map]:
+    """Sweep over the local paths of a graph and of one that is like it but for what `other` says.
+
+    What both have in common behind the last difference is swept once.
+
+    Returns
+    -------
+    (Map, Map)
+        As of `sweep`: of the graph as it is, and of the other.
+    """
+    if not other.sizes.keys().isdisjoint(tensors):
+        both = (sweep(geometry, tensors, semiring, local=True, other=o) for o in (None, other))
+        return next(both), next(both)
+    here = _Way(geometry, _starts(geometry, tensors, semiring), semiring, local=True)
+    names = tuple(reversed(tuple(geometry.flows)))
+    differ = (i for i, name in enumerate(names) if name in other.sizes or name in other.arrows)
+    first = next(differ, len(names))
+    here.back(names[:first])
+    there = here.branch(other)
+    for way in (here, there):
+        way.back(names[first:])
+    return here.map, there.map
 
 
 def run(
@@ -69,6 +115,7 @@ def run(
     *,
     local: bool = False,
     visit: Callable[[str, Array], None] | None = None,
+    other: Other | None = None,
 ) -> Map:
     """Sweep from given arrays back to the examined input.
 
@@ -78,60 +125,145 @@ def run(
         Arrays by tensor, each of shape ``tracked_sizes`` of the tensor's layout.
     visit
         Called with the name and the finished array of every tensor that is passed.
+    other
+        As in `sweep`.
     """
-    flows = geometry.flows
-    arrays: dict[str, Array] = {}
-    exponents: dict[str, int] = {}
-    for name, start in starts.items():
-        _accumulate(arrays, exponents, name, start, 0)
-    absorbed: dict[str, float] = {}
-    end = geometry.input.name
-    known = arrows(geometry, local=local)
-    for name in reversed(tuple(flows)):
-        if name not in arrays:
-            continue
-        if visit is not None:
-            visit(name, arrays[name])
-        if name == end:
-            continue
-        readings, total = known[name]
-        flow, array, exponent = flows[name], arrays.pop(name), exponents.pop(name)
-        if semiring is Semiring.COUNT:
-            array, exponent = _scaled(array, exponent)
-        if len(readings) == 1 and readings[0][1] == ():
-            _accumulate(arrays, exponents, readings[0][0].tensor, array, exponent)
-            continue
-        arrived = 0.0
-        for tensor, piece in _pulled((readings, total), flow.layout, array, semiring):
-            if semiring is Semiring.WALK:
-                arrived += float(piece.sum())
-            _accumulate(arrays, exponents, tensor, piece, exponent)
-        if semiring is Semiring.WALK and (lost := float(array.sum()) - arrived) > LEAST_LOSS:
-            absorbed[name] = lost
-    final = arrays.get(end)
-    if final is None:
-        shape = tracked_sizes(flows[end].layout)
-        final = np.zeros(shape, bool if semiring is Semiring.REACH else np.float64)
-    return Map(_in_order(geometry, final), exponents.get(end, 0), absorbed)
+    way = _Way(geometry, starts, semiring, local=local, other=other)
+    way.back(reversed(tuple(geometry.flows)), visit)
+    return way.map
+
+
+class _Way:
+    """A sweep on its way back to the examined input."""
+
+    def __init__(
+        self,
+        geometry: Geometry,
+        starts: Mapping[str, Array],
+        semiring: Semiring,
+        *,
+        local: bool,
+        other: Other | None = None,
+    ) -> None:
+        self.geometry, self.semiring = geometry, semiring
+        self.known = arrows(geometry, local=local)
+        self.other = other or Other({}, {})
+        self.absorbed: dict[str, float] = {}
+        self.pieces: dict[str, _Piece] = {}
+        for name, start in starts.items():
+            _add(self.pieces, name, _Piece(start), semiring)
+
+    def branch(self, other: Other) -> _Way:
+        """Return a sweep over another graph that has come as far as this one."""
+        found = _Way(self.geometry, {}, self.semiring, local=True, other=other)
+        found.absorbed.update(self.absorbed)
+        for name, piece in self.pieces.items():
+            found.pieces[name] = _Piece(piece.array, piece.exponent, piece.figure)
+        return found
+
+    def back(self, names: Iterable[str], visit: Callable[[str, Array], None] | None = None) -> None:
+        """Pass some tensors, the last ones of the graph first."""
+        pieces, semiring, known, changed = self.pieces, self.semiring, self.known, self.other.arrows
+        flows, end = self.geometry.flows, self.geometry.input.name
+        for name in names:
+            if name not in pieces:
+                continue
+            if visit is not None:
+                visit(name, pieces[name].array)
+            if name == end:
+                continue
+            used, piece = changed[name] if name in changed else known[name], pieces.pop(name)
+            if semiring is Semiring.COUNT:
+                piece.scale_down()
+            if len(used[0]) == 1 and used[0][0][1] == ():
+                _add(pieces, used[0][0][0].tensor, piece, semiring)
+                continue
+            arrived = 0.0
+            for tensor, pulled in _pulled(used, flows[name].layout, piece, semiring):
+                if semiring is Semiring.WALK:
+                    arrived += pulled.sum()
+                _add(pieces, tensor, pulled, semiring)
+            if semiring is Semiring.WALK and (lost := piece.sum() - arrived) > LEAST_LOSS:
+                self.absorbed[name] = lost
+
+    @property
+    def map(self) -> Map:
+        """What arrived at the examined input."""
+        end = self.geometry.input.name
+        final = self.pieces.get(end)
+        if final is None:
+            shape = self.other.sizes.get(end) or tracked_sizes(self.geometry.flows[end].layout)
+            kind = bool if self.semiring is Semiring.REACH else np.float64
+            final = _Piece(np.zeros(shape, kind))
+        return Map(_in_order(self.geometry, final.array), final.exponent, self.absorbed)
+
+
+class _Piece:
+    """An array that arrives at a tensor."""
+
+    __slots__ = ("array", "exponent", "figure")
+
+    def __init__(self, array: Array, exponent: int = 0, figure: float | None = None) -> None:
+        self.array = array
+        self.exponent = exponent
+        """The values are to be multiplied by ``2 ** exponent``."""
+        self.figure = figure
+        """Of counts a bound that no value exceeds, of a walk the sum; None: not known yet."""
+
+    def sum(self) -> float:
+        """Return the sum of a walk's array."""
+        if self.figure is None:
+            self.figure = float(np.add.reduce(self.array, axis=None))
+        return self.figure
+
+    def scale_down(self) -> None:
+        """Scale a count array down where it grows out of range."""
+        if self.figure is not None and self.figure <= LARGE:
+            return
+        peak = float(self.array.max(initial=0.0))
+        if peak > LARGE:
+            shift = int(np.frexp(peak)[1])
+            self.array, self.exponent = np.ldexp(self.array, -shift), self.exponent + shift
+            peak = 1.0
+        self.figure = peak
+
+
+def _add(pieces: dict[str, _Piece], name: str, piece: _Piece, semiring: Semiring) -> None:
+    """Add a contribution to what arrived at a tensor, aligning exponents."""
+    old = pieces.get(name)
+    if old is None:
+        pieces[name] = piece
+    elif semiring is Semiring.REACH:
+        pieces[name] = _Piece(old.array | piece.array)
+    else:
+        one, two, top, bound = old.array, piece.array, old.exponent, None
+        if old.exponent != piece.exponent:
+            top = max(old.exponent, piece.exponent)
+            if old.exponent != top:
+                one = np.ldexp(one, old.exponent - top)
+            if piece.exponent != top:
+                two = np.ldexp(two, piece.exponent - top)
+        elif semiring is Semiring.COUNT and old.figure is not None and piece.figure is not None:
+            bound = old.figure + piece.figure
+        pieces[name] = _Piece(one + two, top, bound)
 
 
 def _pulled(
-    known: Arrows, layout: Layout, array: Array, semiring: Semiring
-) -> Iterator[tuple[str, Array]]:
+    known: Arrows, layout: Layout, piece: _Piece, semiring: Semiring
+) -> Iterator[tuple[str, _Piece]]:
     """Yield what an array says of every tensor that is read, with the tensor's name."""
     readings, total = known
+    array, exponent = piece.array, piece.exponent
     for reading, steps in readings:
-        given = array
+        given, bound = array, None
         if semiring is Semiring.WALK and reading.share is not None and reading.share != total:
             given = array * (reading.share / total)
         if steps is None:
-            yield reading.tensor, pull(reading, layout, given, semiring)
-        else:
-            yield reading.tensor, pull_steps(steps, given, semiring)
-
-
-Arrows = tuple[list[tuple[Reading, "Steps | None"]], int]
-"""The readings of a flow that count, with what they come down to, and the sum of their shares."""
+            yield reading.tensor, _Piece(pull(reading, layout, given, semiring), exponent)
+            continue
+        if semiring is Semiring.COUNT and piece.figure is not None:
+            bound = piece.figure * prod(most_taps(slide) for _, slide in steps)
+        yield reading.tensor, _Piece(pull_steps(steps, given, semiring), exponent, bound)
 
 
 class _Arrows(dict[str, Arrows]):
@@ -158,6 +290,18 @@ def arrows(geometry: Geometry, *, local: bool) -> Mapping[str, Arrows]:
     return found
 
 
+def _starts(
+    geometry: Geometry, tensors: Sequence[str], semiring: Semiring, other: Other | None = None
+) -> dict[str, Array]:
+    """Return the arrays that a sweep from the sum of some tensors starts from."""
+    weights = _start_weights(geometry, tensors)
+    sizes = other.sizes if other is not None else {}
+    return {
+        name: _start(geometry.flows[name], weights[name], semiring, sizes.get(name))
+        for name in tensors
+    }
+
+
 def _start_weights(geometry: Geometry, tensors: Sequence[str]) -> dict[str, float]:
     """Return the probability of starting on each tensor: in proportion to its elements."""
     sizes = {name: prod(geometry.resolution.shapes.get(name) or (1,)) or 1 for name in tensors}
@@ -165,41 +309,16 @@ def _start_weights(geometry: Geometry, tensors: Sequence[str]) -> dict[str, floa
     return {name: size / total for name, size in sizes.items()}
 
 
-def _start(flow: Flow, weight: float, semiring: Semiring) -> Array:
+def _start(
+    flow: Flow, weight: float, semiring: Semiring, sizes: tuple[int, ...] | None = None
+) -> Array:
     """Return the array of a tensor on which the sweep starts."""
-    shape = tracked_sizes(flow.layout)
+    shape = tracked_sizes(flow.layout) if sizes is None else sizes
     if semiring is Semiring.REACH:
         return np.ones(shape, bool)
     if semiring is Semiring.COUNT:
         return np.full(shape, float(prod(map(cells_per_place, flow.layout))))
     return np.full(shape, weight / max(prod(shape), 1))
-
-
-def _accumulate(
-    arrays: dict[str, Array], exponents: dict[str, int], name: str, piece: Array, exponent: int
-) -> None:
-    """Add a contribution to the array of a tensor, aligning exponents."""
-    old = arrays.get(name)
-    if old is None:
-        arrays[name], exponents[name] = piece, exponent
-    elif piece.dtype == bool:
-        arrays[name] = old | piece
-    else:
-        top = max(exponents[name], exponent)
-        if exponents[name] != top:
-            old = np.ldexp(old, exponents[name] - top)
-        if exponent != top:
-            piece = np.ldexp(piece, exponent - top)
-        arrays[name], exponents[name] = old + piece, top
-
-
-def _scaled(array: Array, exponent: int) -> tuple[Array, int]:
-    """Scale a count array down where it grows out of range."""
-    peak = float(array.max(initial=0.0))
-    if peak <= LARGE:
-        return array, exponent
-    shift = int(np.frexp(peak)[1])
-    return np.ldexp(array, -shift), exponent + shift
 
 
 def _in_order(geometry: Geometry, array: Array) -> Array:

@@ -1,0 +1,82 @@
+"""The maps of windows over another number of cells than in the graph as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from scotoma.trace.index_map import Taps, WindowMap
+
+if TYPE_CHECKING:
+    from scotoma.loader.model import Operator
+    from scotoma.resolve.window import Window
+
+    Sizes = tuple[int, ...]
+
+SLIDING = frozenset({"AveragePool", "Conv", "LpPool", "MaxPool"})
+
+
+class OtherError(Exception):
+    """What an operator does at the other size does not follow from what it does now."""
+
+
+def taps_of(operator: Operator, places: Sizes, axes: int) -> Taps:
+    """Return the taps of an operator that a walk may choose, if it slides over the image's axes.
+
+    Parameters
+    ----------
+    places
+        The axes of its output that are the image's.
+    axes
+        How many axes its output has.
+
+    Raises
+    ------
+    OtherError
+        If it does not, or over others.
+    """
+    rank = len(places)
+    if operator.op_type not in SLIDING:
+        raise OtherError
+    if places != tuple(range(2, 2 + rank)) or axes != 2 + rank:
+        raise OtherError
+    if operator.attributes.get("channels_last") == 1:
+        raise OtherError
+    if operator.op_type == "Conv":
+        return Taps.ALL
+    return Taps.PADDED if operator.attributes.get("count_include_pad") == 1 else Taps.REAL
+
+
+def window_maps(windows: Sequence[Window], cells: Sizes, taps: Taps) -> list[WindowMap]:
+    """Return the maps of windows with declared padding over so many cells, by axis.
+
+    Raises
+    ------
+    OtherError
+        If a window does not fit.
+    """
+    found: list[WindowMap] = []
+    for i, (window, count) in enumerate(zip(windows, cells, strict=True)):
+        if i and count == cells[0] and window == windows[0]:
+            found.append(found[0])
+        else:
+            found.append(_window_map(window, count, taps))
+    return found
+
+
+def _window_map(window: Window, cells: int, taps: Taps) -> WindowMap:
+    """Return the map of a window with declared padding over so many cells."""
+    if window.size_in == cells:
+        return WindowMap.of(window, taps)
+    if window.transposed:
+        raise OtherError
+    begin, stride = window.pad_begin, window.stride
+    room = cells + begin + window.pad_end - window.extent
+    if room < 0:
+        raise OtherError
+    out = room // stride + 1
+    if window.ceil_mode and room % stride and out * stride < cells + begin:
+        out += 1
+    return WindowMap(
+        window.kernel, stride, window.dilation, begin, cells, out, False, taps, window.pad_end
+    )
