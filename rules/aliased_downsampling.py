@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from scotoma.errors import WeightsUnavailableError
 from scotoma.evidence.aliasing import filtered, response, strided_windows
+from scotoma.evidence.hidden import hidden, slide
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta, RuleOptions, option
 
@@ -70,6 +71,8 @@ class AliasedDownsampling(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one note with every layer that folds."""
+        if (unseen := hidden(facts, is_concerned)) is not None:
+            yield self.undecided(unseen.reason, unseen.cause)
         limit = facts.options(Options).limit
         where: list[Location] = []
         unread: list[tuple[Operator, str]] = []
@@ -109,3 +112,9 @@ class AliasedDownsampling(Rule):
             Measurement("layers", len(where), "layers", limit=0),
             remedy="put a low-pass in front of the stride (BlurPool, average pooling)",
         )
+
+
+def is_concerned(facts: Facts, operator: Operator) -> bool:
+    """Tell whether an operator declares to be a strided convolution or max pool."""
+    found = slide(facts, operator) if "Average" not in operator.op_type else None
+    return found is not None and found.is_strided

@@ -33,12 +33,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from scotoma.evidence.baked import baked_size
+from scotoma.evidence.baked import baked_size, open_axes
+from scotoma.evidence.hidden import causes, hidden, reads_a_map
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
+    from scotoma.loader.model import Operator
 
 
 class BakedSpatialSize(Rule):
@@ -51,6 +53,9 @@ class BakedSpatialSize(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one finding with every operator that refuses all other sizes."""
+        unseen = hidden(facts, may_pin) if open_axes(facts) else None
+        if unseen is not None:
+            yield self.undecided(unseen.reason, unseen.cause)
         baked = baked_size(facts)
         if baked is None:
             return
@@ -81,3 +86,15 @@ def written(size: tuple[int, ...]) -> str:
     '224x192'
     """
     return "x".join(map(str, size))
+
+
+def may_pin(facts: Facts, operator: Operator) -> bool:
+    """Tell whether an operator may take a map of one size only: it holds a constant for it."""
+    held = [name for name in operator.inputs[1:] if name in facts.resolution.constants]
+    cause = facts.once(causes).get(operator.outputs[0])
+    if operator.op_type == "Gemm" or cause is None or not reads_a_map(facts, cause):
+        return operator.op_type == "Gemm" and bool(held)
+    if operator.op_type == "Reshape":
+        return bool(held)
+    embeds = operator.op_type == "Add" and not operator.domain
+    return embeds and any(sum(n > 1 for n in facts.shape(name) or ()) > 1 for name in held)

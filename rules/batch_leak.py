@@ -33,12 +33,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from scotoma.evidence.auto_pad import numbers
 from scotoma.evidence.batch import Leak, batch_declared, batch_leaks
+from scotoma.evidence.hidden import hidden, reduced_axes
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
+    from scotoma.loader.model import Operator
+
+SOFT = frozenset({"Hardmax", "LogSoftmax", "Softmax"})
+"""Operators that divide by a sum along one axis."""
 
 
 class BatchLeak(Rule):
@@ -54,6 +60,8 @@ class BatchLeak(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one finding per severity with every operator that mixes samples."""
+        if (unseen := hidden(facts, may_mix)) is not None:
+            yield self.undecided(unseen.reason, unseen.cause)
         fixed = batch_declared(facts)
         leaks = batch_leaks(facts)
         back = [leak for leak in leaks if leak.returns]
@@ -92,3 +100,17 @@ _TRAINING = (
     "normalisation in training mode, by the statistics of the image in hand, not the stored ones"
 )
 _FIXED = "which mixes images as soon as the batch is not 1, as the file fixes it"
+
+
+def may_mix(facts: Facts, operator: Operator) -> bool:
+    """Tell whether an operator reduces its first axis, which may be that of the batch."""
+    axes = reduced_axes(facts, operator)
+    if operator.op_type in SOFT and not operator.domain:
+        axis = operator.attributes.get("axis", -1)
+        axes = (axis,) if isinstance(axis, int) else None
+    if axes is None:
+        return operator.op_type == "MeanVarianceNormalization"
+    maker = facts.producers.get(operator.inputs[0])
+    order = numbers(maker, "perm") if maker is not None and maker.op_type == "Transpose" else ()
+    rank = len(order)
+    return not axes or 0 in axes or any(-rank <= a < rank and order[a] == 0 for a in axes)

@@ -35,6 +35,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
+from scotoma.evidence.hidden import hidden, slide
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta, RuleOptions, option
 
@@ -65,6 +66,8 @@ class BorderLayer(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one note with every such layer."""
+        if (unseen := hidden(facts, is_declared_wide)) is not None:
+            yield self.undecided(unseen.reason, unseen.cause)
         wide = [op for op, windows in facts.windowed if is_wide(op, windows)]
         fields = {op: facts.receptive_field(op.inputs[0]) for op in wide}
         found = [op for op in wide if covers(fields[op], facts.image_size)]
@@ -79,7 +82,8 @@ class BorderLayer(Rule):
             return
         yield self.finding(
             [Location(op.name, op.op_type, op.inputs[0], described(fields[op])) for op in found],
-            f"{len(found)} of {len(wide)} convolutions with kernels larger than one cell read a "
+            f"{len(found)} of {len(wide)} convolutions with kernels larger than one cell "
+            f"{'reads' if len(found) == 1 else 'read'} a "
             f"map whose receptive field already covers the "
             f"{'x'.join(map(str, facts.image_size))} image, first '{found[0].name}': "
             f"{float(parameters):.1%} of the parameters, {float(work):.1%} of the multiply-adds",
@@ -125,3 +129,9 @@ def share(part: Iterable[int | None], whole: Iterable[int | None]) -> Fraction:
     """
     total = sum(number or 0 for number in whole)
     return Fraction(sum(number or 0 for number in part), total) if total else Fraction(0)
+
+
+def is_declared_wide(facts: Facts, operator: Operator) -> bool:
+    """Tell whether an operator declares to be a convolution with a kernel larger than one cell."""
+    found = slide(facts, operator) if "Conv" in operator.op_type else None
+    return found is not None and found.is_wide

@@ -4,15 +4,15 @@ What it finds
 -------------
 Average pools with ``ceil_mode=1`` and ``count_include_pad=1`` whose last window along some axis
 hangs over the end of the padded input, of opset 18 or below; and the quantised average pool of
-onnxruntime (``com.microsoft.QLinearAveragePool``) of any opset.
+onnxruntime (``com.microsoft.QLinearAveragePool``) of any opset. Of opset 19 to 21 it is a note.
 
 Why it matters
 --------------
 A mean over a window that hangs over has to be divided by the cells that exist, padding included, as
 PyTorch and opset 19 say. onnxruntime up to 1.28 divides by the full kernel at opset 18 and below,
-and its quantised pool does so still (1.31). The last row and column then come out smaller, by the
-part of the window that exists: a 3x3 window that hangs over by one row and one column gives 2/3 of
-the border values and 4/9 of the corner's.
+up to 1.20 also at opset 19 to 21, and its quantised pool does so still (1.32). The last row and
+column then come out smaller, by the part of the window that exists: a 3x3 window that hangs over by
+one row and one column gives 2/3 of the border values and 4/9 of the corner's.
 
 What to do
 ----------
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from scotoma.resolve.window import Window
 
 LAST_OPEN_OPSET = 18
+LAST_OPSET = 21
+"""Versions of onnxruntime that divide by the full kernel load no later one."""
 
 
 class CeilModeDivisor(Rule):
@@ -76,7 +78,11 @@ class CeilModeDivisor(Rule):
         share = f"{edge} of the mean at the border"
         if sum(gain < 1 for gain in gains) > 1:
             share += f" and {corner} in the corner"
-        versions = "up to 1.31" if operator.domain else f"up to 1.28 at opset {operator.version}"
+        late = (operator.version or 0) > LAST_OPEN_OPSET
+        fixed = "1.21" if late else "1.29"
+        versions = f"up to {'1.20' if late else '1.28'} at opset {operator.version}"
+        if operator.domain:
+            versions = "up to 1.32"
         return self.finding(
             operator,
             f"its last window hangs over by {counted(tuple(map(overhang, windows)))}; onnxruntime "
@@ -88,7 +94,8 @@ class CeilModeDivisor(Rule):
                 "set count_include_pad=0, or write the overhang as explicit end padding if the "
                 "full kernel is the divisor that was trained with"
             ),
-            runtimes=None if operator.domain else "onnxruntime<1.29",
+            severity=Severity.NOTE if late and not operator.domain else None,
+            runtimes=None if operator.domain else f"onnxruntime<{fixed}",
         )
 
 
@@ -97,7 +104,7 @@ def _concerned(operator: Operator) -> bool:
         return False
     if operator.domain:
         return operator.domain == "com.microsoft" and operator.op_type == "QLinearAveragePool"
-    return operator.op_type == "AveragePool" and (operator.version or 0) <= LAST_OPEN_OPSET
+    return operator.op_type == "AveragePool" and (operator.version or 0) <= LAST_OPSET
 
 
 def border_gain(window: Window) -> Fraction:

@@ -41,14 +41,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from scotoma.errors import WeightsUnavailableError
+from scotoma.evidence.auto_pad import numbers
 from scotoma.evidence.gaps import gaps
-from scotoma.evidence.pointwise import ends_in_a_map
+from scotoma.evidence.hidden import hidden
+from scotoma.evidence.pointwise import UNARY, ends_in_a_map, pointwise
 from scotoma.evidence.upsampling import Unevenness, Upsampling, unevenness, upsamplings
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta, RuleOptions, option
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
+    from scotoma.loader.model import Operator
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +80,17 @@ class CheckerboardUpsampling(Rule):
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield every last upsampling with uneven phases."""
         limit = facts.options(Options).limit
+        if (unseen := hidden(facts, may_upsample)) is not None:
+            yield self.undecided(unseen.reason, unseen.cause)
+        for shuffle in facts.operators:
+            if shuffle.op_type == "DepthToSpace" and is_blocked(facts, shuffle):
+                reason = "the weights in front of it are stored in blocks, which are not read"
+                yield self.undecided(reason, shuffle)
         for item in upsamplings(facts):
             if not ends_in_a_map(facts, item.operator.outputs[0]):
+                if (reader := unknown_reader(facts, item)) is not None:
+                    reason = f"it is not analysed, and reads the map of '{item.operator.name}'"
+                    yield self.undecided(reason, reader)
                 continue
             windows = facts.windows(item.operator) or ()
             found = [gaps(window, axis) for axis, window in enumerate(windows)]
@@ -122,3 +134,31 @@ class CheckerboardUpsampling(Rule):
             remedy="use a kernel that is a multiple of the stride, or resize and convolve",
             severity=Severity.NOTE,
         )
+
+
+def may_upsample(facts: Facts, operator: Operator) -> bool:
+    """Tell whether an operator whose windows are not known may be a learned upsampling."""
+    if operator.op_type == "ConvTranspose":
+        strided = max(numbers(operator, "strides"), default=1) > 1
+        return strided and facts.windows(operator) is None
+    shuffles = len(numbers(operator, "perm")) == 6 and operator.op_type == "Transpose"
+    return (operator.op_type == "DepthToSpace" or shuffles) and not operator.domain
+
+
+def unknown_reader(facts: Facts, item: Upsampling) -> Operator | None:
+    """Return an operator that is not analysed and reads what an upsampling makes, if any does."""
+    unknown = {entry.node for entry in facts.unanalysed}
+    readers = (
+        reader
+        for name in (pointwise(facts, item.operator.outputs[0]) if unknown else ())
+        for reader in facts.consumers.get(name, ())
+    )
+    return next((reader for reader in readers if reader.name in unknown), None)
+
+
+def is_blocked(facts: Facts, shuffle: Operator) -> bool:
+    """Tell whether onnxruntime's layout optimisation has rearranged a shuffle's convolution."""
+    maker = facts.producers.get(shuffle.inputs[0]) if shuffle.inputs else None
+    while maker is not None and maker.inputs and maker.op_type in {"ReorderOutput", *UNARY}:
+        maker = facts.producers.get(maker.inputs[0])
+    return maker is not None and maker.domain == "com.microsoft.nchwc" and "Conv" in maker.op_type

@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from scotoma.evidence.hidden import hidden, may_crop, may_shrink
 from scotoma.evidence.resampling import crops_of
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta, RuleOptions, option
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from scotoma.facts import Facts
+    from scotoma.loader.model import Operator
 
 RESIZES = frozenset({"Resize", "Upsample"})
 SIDES = {
@@ -68,6 +70,8 @@ class CroppedInput(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one finding for every operator that cuts pixels off."""
+        if (unseen := hidden(facts, is_concerned)) is not None:
+            yield self.undecided(unseen.reason, unseen.cause)
         limit = facts.options(Options).limit
         for crop in crops_of(facts):
             count, total = int(crop.pixels.sum()), crop.pixels.size
@@ -113,3 +117,8 @@ def ends(lost: NDArray[np.bool_]) -> str:
         parts += [(width, side) for width, side in zip(widths, sides, strict=True) if width]
     said = [f"{n}{'' if i else ' px'} at the {side}" for i, (n, side) in enumerate(parts)]
     return f": {', '.join(said)}" if said else ""
+
+
+def is_concerned(facts: Facts, operator: Operator) -> bool:
+    """Tell whether an operator may cut cells of a map off."""
+    return may_crop(facts, operator) or may_shrink(facts, operator)

@@ -35,12 +35,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
-from scotoma.evidence.taps import Kernel, dead_share, kernels
+from scotoma.evidence.hidden import hidden, slide
+from scotoma.evidence.taps import CONVOLUTIONS, Kernel, dead_share, kernels
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta, RuleOptions, option
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
+    from scotoma.loader.model import Operator
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ class DeadKernelTaps(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one finding with every such layer, the one with the most idle weights first."""
+        if (unseen := hidden(facts, is_concerned)) is not None:
+            yield self.undecided(unseen.reason, unseen.cause)
         every = kernels(facts)
         idle = sorted((k for k in every if k.dead_taps), key=lambda k: -k.dead_weights)
         if not idle:
@@ -106,3 +110,13 @@ def described_share(share: Fraction) -> str:
     ('10.6%', 'less than 0.1%')
     """
     return f"{float(share):.1%}" if share >= Fraction(1, 1000) else "less than 0.1%"
+
+
+def is_concerned(facts: Facts, operator: Operator) -> bool:
+    """Tell whether the taps of a layer may meet padding alone, where its windows are not known."""
+    if operator.op_type not in CONVOLUTIONS or facts.windows(operator) is not None:
+        return False
+    found = slide(facts, operator)
+    return operator.op_type == "ConvTranspose" or (
+        found is not None and found.is_wide and found.is_padded
+    )

@@ -38,6 +38,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
 from scotoma.evidence.gridding import gap_makers, sparse_layers
+from scotoma.evidence.hidden import hidden, slide
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta, RuleOptions, option
 
@@ -70,6 +71,9 @@ class DilationGridding(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one finding, about the map with the most gaps."""
+        unseen = hidden(facts, is_wide)
+        if unseen is not None and any(is_sparse(facts, op) for op in facts.operators):
+            yield self.undecided(unseen.reason, unseen.cause)
         geometry, dead = facts.geometry, facts.dead(local=True)
         if geometry is None or dead is None:
             return
@@ -117,3 +121,15 @@ def listing(names: list[str], shown: int = 3) -> str:
     """
     quoted = ", ".join(f"'{name}'" for name in names[:shown])
     return f"{quoted} and {len(names) - shown} more" if len(names) > shown else quoted
+
+
+def is_sparse(facts: Facts, operator: Operator) -> bool:
+    """Tell whether a layer declares windows that have or leave gaps."""
+    found = slide(facts, operator)
+    return found is not None and found.is_sparse
+
+
+def is_wide(facts: Facts, operator: Operator) -> bool:
+    """Tell whether a layer declares windows of more than one cell, or with gaps between them."""
+    found = slide(facts, operator)
+    return found is not None and (found.is_wide or found.is_sparse)

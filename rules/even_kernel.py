@@ -36,6 +36,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
 from scotoma.evidence.drift import accumulated, own_drifts, pixels, places
+from scotoma.evidence.hidden import hidden, slide
 from scotoma.findings import Finding, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta, RuleOptions, option
 from scotoma.task import Task
@@ -68,6 +69,8 @@ class EvenKernel(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one finding with every even kernel that moves the map."""
+        if (unseen := hidden(facts, may_drift)) is not None:
+            yield self.undecided(unseen.reason, unseen.cause)
         drifts, blind = own_drifts(facts, has_no_centre)
         for operator in blind:
             yield self.undecided("the effective stride of its input is not known", operator)
@@ -104,3 +107,9 @@ def facts_kernel(facts: Facts, operator: Operator) -> tuple[int, ...]:
 def has_no_centre(window: Window, begin: int, end: int) -> bool:  # noqa: ARG001  one of drift's
     """Tell whether a window has an even extent."""
     return window.extent % 2 == 0
+
+
+def may_drift(facts: Facts, operator: Operator) -> bool:
+    """Tell whether a layer declares an even kernel that may move its map."""
+    found = slide(facts, operator)
+    return found is not None and found.leans(even=True)

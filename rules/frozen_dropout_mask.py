@@ -81,7 +81,11 @@ class FrozenDropoutMask(Rule):
             else:
                 yield self._mask(item, wanted.least_share)
         for noise in frozen_noise(facts, chance):
-            yield self._noise(noise)
+            if isinstance(noise, Unreadable):
+                reason = f"whether its constant is noise on a map cannot be told: {noise.reason}"
+                yield self.undecided(reason, noise.operator)
+            else:
+                yield self._noise(noise)
 
     def _mask(self, item: Frozen, least: float) -> Finding:
         size = "x".join(map(str, item.shape))

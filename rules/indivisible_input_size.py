@@ -37,6 +37,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from scotoma.evidence.axes import by_axis
+from scotoma.evidence.hidden import hidden, is_join
 from scotoma.evidence.misfits import misfits, sizes_around, total_stride
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta, RuleOptions, option
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
     from scotoma.evidence.misfits import Misfit
     from scotoma.facts import Facts
     from scotoma.loader.model import Operator
+
+
+UPSAMPLING = frozenset({"ConvTranspose", "DepthToSpace", "Resize", "Upsample"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,10 @@ class IndivisibleInputSize(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one finding with every operator that makes a branch fit."""
+        if any(op.op_type in UPSAMPLING for op in facts.operators):
+            unseen = hidden(facts, is_join)
+            if unseen is not None:
+                yield self.undecided(unseen.reason, unseen.cause)
         examined = facts.resolution.examined
         if examined is None or examined.shape is None:
             return

@@ -44,6 +44,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from scotoma.evidence.axes import by_axis
 from scotoma.evidence.drift import causal_axes, pixels
+from scotoma.evidence.hidden import hidden, is_join
 from scotoma.evidence.joins import gaps, is_gate, slices_of_one
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta, RuleOptions, option
@@ -79,6 +80,8 @@ class MisalignedMerge(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one warning and one note, each with all of its joins."""
+        if (unseen := hidden(facts, is_join)) is not None:
+            yield self.undecided(unseen.reason, unseen.cause)
         found = [
             g for g in gaps(facts, facts.once(causal_axes)) if not slices_of_one(facts, g.join)
         ]

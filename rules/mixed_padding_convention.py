@@ -32,11 +32,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from scotoma.evidence.drift import pixels, places, strided_paddings
+from scotoma.evidence.hidden import hidden, slide
 from scotoma.findings import Finding, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
+    from scotoma.loader.model import Operator
 
 
 class MixedPaddingConvention(Rule):
@@ -52,6 +54,10 @@ class MixedPaddingConvention(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one finding with the layers of both kinds that share a path."""
+        if sum(is_concerned(facts, op) for op in facts.operators) > 1:
+            unseen = hidden(facts, is_concerned)
+            if unseen is not None:
+                yield self.undecided(unseen.reason, unseen.cause)
         layers = strided_paddings(facts)
         mixed = [layer for layer in layers if layer.mixed]
         late = [layer for layer in mixed if layer.towards_end]
@@ -78,3 +84,9 @@ class MixedPaddingConvention(Rule):
             Measurement("towards_begin", len({x.operator for x in early}), "layers", limit=0),
             remedy="pad all strided layers by the convention that the network was trained with",
         )  # fmt: skip
+
+
+def is_concerned(facts: Facts, operator: Operator) -> bool:
+    """Tell whether an operator declares to be a strided and padded convolution."""
+    found = slide(facts, operator) if "Conv" in operator.op_type else None
+    return found is not None and found.is_strided and found.is_padded

@@ -42,11 +42,13 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
 from scotoma.evidence.drift import accumulated, causal_axes, own_drifts, pixels, places
+from scotoma.evidence.hidden import hidden, slide
 from scotoma.findings import Finding, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta, RuleOptions, option
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
+    from scotoma.loader.model import Operator
     from scotoma.resolve.window import Window
 
 
@@ -69,6 +71,8 @@ class OneSidedPadding(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one finding with every odd kernel that moves the map."""
+        if (unseen := hidden(facts, may_drift)) is not None:
+            yield self.undecided(unseen.reason, unseen.cause)
         drifts, blind = own_drifts(facts, looks_aside)
         causal = facts.once(causal_axes) if drifts else frozenset()
         drifts = [d for d in drifts if d.label not in causal]
@@ -105,3 +109,9 @@ def looks_aside(window: Window, begin: int, end: int) -> bool:
     """Tell whether a window of odd extent is centred on its place from neither end of the axis."""
     half, rest = divmod(window.extent - 1, 2)
     return rest == 0 and half not in (begin, end)
+
+
+def may_drift(facts: Facts, operator: Operator) -> bool:
+    """Tell whether a layer declares an odd kernel that may move its map."""
+    found = slide(facts, operator)
+    return found is not None and found.leans(even=False)

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from scotoma.evidence.auto_pad import numbers
 from scotoma.evidence.borders import padding_only, pool_kind
+from scotoma.evidence.hidden import hidden, slide
 from scotoma.findings import Finding, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta
 
@@ -49,6 +50,8 @@ class PaddingOnlyWindow(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield every layer with such a window."""
+        if (unseen := hidden(facts, is_concerned)) is not None:
+            yield self.undecided(unseen.reason, unseen.cause)
         for operator, windows in facts.windowed:
             if any(window.transposed for window in windows):
                 continue
@@ -85,3 +88,14 @@ class PaddingOnlyWindow(Rule):
             ),
             severity=Severity.ERROR if real else None,
         )
+
+
+def is_concerned(facts: Facts, operator: Operator) -> bool:
+    """Tell whether a window may lie wholly in the padding that its layer declares."""
+    found = slide(facts, operator)
+    if found is None or not found.is_padded:
+        return False
+    return found.is_sparse or any(
+        max(begin, end) >= extent
+        for begin, end, extent in zip(found.begins, found.ends, found.extents, strict=True)
+    )

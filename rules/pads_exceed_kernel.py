@@ -31,7 +31,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from scotoma.evidence.auto_pad import numbers
-from scotoma.evidence.borders import is_folded, pool_kind, zeros_in_front
+from scotoma.evidence.borders import is_folded, may_read_zeros, pool_kind, zeros_in_front
+from scotoma.evidence.hidden import hidden
 from scotoma.findings import Finding, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta
 
@@ -59,6 +60,8 @@ class PadsExceedKernel(Rule):
             if worst is not None:
                 told.add(operator)
                 yield self._finding(operator, *worst)
+        if (unseen := hidden(facts, may_be_folded)) is not None:
+            yield self.undecided(unseen.reason, unseen.cause)
         for operator, windows in facts.windowed:
             front = zeros_in_front(facts, operator, len(windows)) if pool_kind(operator) else None
             if operator in told or front is None or not is_folded(facts, operator, front):
@@ -91,6 +94,19 @@ class PadsExceedKernel(Rule):
             Measurement("padding", pad, "cells", limit=kernel - 1),
             remedy=f"pad by {kernel // 2} at most, or pad with a Pad in front",
         )
+
+
+def may_be_folded(facts: Facts, operator: Operator) -> bool:
+    """Tell whether a pool whose windows are not known may take over too much padding of a Pad."""
+    if pool_kind(operator) not in {"average", "max"} or facts.windows(operator) is not None:
+        return False
+    pad = may_read_zeros(facts, operator)
+    given = facts.value(pad.inputs[1]) if pad is not None and len(pad.inputs) > 1 else None
+    if pad is None or pad.outputs[0] != operator.inputs[0]:
+        return False
+    added = numbers(pad, "pads") if given is None else tuple(int(n) for n in given.reshape(-1))
+    both = max(added, default=0) + max(numbers(operator, "pads"), default=0)
+    return both >= min(numbers(operator, "kernel_shape"), default=0)
 
 
 def widest(kernel: Sequence[int], pads: Sequence[int]) -> tuple[int, int] | None:

@@ -40,12 +40,14 @@ from fractions import Fraction
 from heapq import nlargest
 from typing import TYPE_CHECKING, ClassVar
 
+from scotoma.evidence.hidden import hidden, pools_places, slide
 from scotoma.evidence.position import blind_heads, reached_share
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta, RuleOptions, option
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
+    from scotoma.loader.model import Operator
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,9 @@ class PositionLeak(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one note for the model."""
+        unseen = hidden(facts, pools_places)
+        if unseen is not None and any(is_padded(facts, op) for op in facts.operators):
+            yield self.undecided(unseen.reason, unseen.cause)
         heads = facts.once(blind_heads)
         if not heads:
             return
@@ -90,12 +95,23 @@ class PositionLeak(Rule):
         yield self.finding(
             [Location(pool.name, pool.op_type, head.tensor, note),
              *padded(facts, coverage.absorbed)],
-            f"'{pool.name}' pools a map of which {float(reached):.0%} of the cells see zero "
+            f"'{pool.name}' pools a map of which {described(reached)} of the cells see zero "
             f"padding, which absorbs {absorbed:.1%} of the paths: the answer can depend on place",
             Measurement("reached_cell_fraction", reached, "1", limit=limit),
             Measurement("absorbed_by_padding", absorbed, "1", limit=0),
             remedy="nothing where place may count; else pad by reflection, or train with shifts",
         )  # fmt: skip
+
+
+def described(share: Fraction) -> str:
+    """Write a share in percent; only all is 100%.
+
+    Examples
+    --------
+    >>> described(Fraction(1, 3)), described(Fraction(999, 1000)), described(Fraction(1))
+    ('33%', 'more than 99%', '100%')
+    """
+    return "more than 99%" if Fraction(199, 200) <= share < 1 else f"{float(share):.0%}"
 
 
 def padded(facts: Facts, absorbed: dict[str, float], shown: int = 3) -> list[Location]:
@@ -108,3 +124,9 @@ def padded(facts: Facts, absorbed: dict[str, float], shown: int = 3) -> list[Loc
         for name in most
         if (op := facts.producers.get(name)) is not None
     ]
+
+
+def is_padded(facts: Facts, operator: Operator) -> bool:
+    """Tell whether a layer declares padding."""
+    found = slide(facts, operator)
+    return found is not None and found.is_padded

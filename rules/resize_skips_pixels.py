@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from scotoma.evidence.axes import axis_names
+from scotoma.evidence.hidden import hidden, is_gate, may_shrink
 from scotoma.evidence.resampling import Resized, readers, resized_axes, spread, unread_cells
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta, RuleOptions, option
@@ -66,6 +67,9 @@ class ResizeSkipsPixels(Rule):
         """Yield one finding for every such operator."""
         geometry = facts.geometry
         resizes = [op for op in facts.operators if op.op_type in RESIZES]
+        unseen = hidden(facts, is_concerned) if resizes else None
+        if unseen is not None:
+            yield self.undecided(unseen.reason, unseen.cause)
         if geometry is None or not resizes:
             return
         limit = facts.options(Options).limit
@@ -120,3 +124,8 @@ def whose(facts: Facts, tensor: str) -> str:
     """Say whether a tensor has the pixels of the image as its cells."""
     image = all(f == 1 for f in facts.receptive_field(tensor) or (0,))
     return "the image" if image else f"the feature map '{tensor}'"
+
+
+def is_concerned(facts: Facts, operator: Operator) -> bool:
+    """Tell whether an operator may step over cells of a map, or read what others step over."""
+    return may_shrink(facts, operator) or is_gate(facts, operator)

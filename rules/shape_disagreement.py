@@ -33,7 +33,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from scotoma.evidence.declared import disagreements
+from scotoma.evidence.declared import declares_a_map, disagreements
+from scotoma.evidence.hidden import hidden
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta
 
@@ -51,6 +52,8 @@ class ShapeDisagreement(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one finding with the first disagreement on every path."""
+        if (unseen := hidden(facts, declares_a_map)) is not None:
+            yield self.undecided(unseen.reason, unseen.cause)
         found = list(disagreements(facts))
         if not found:
             return

@@ -40,6 +40,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from scotoma.evidence.axes import by_axis
 from scotoma.evidence.drift import causal_axes, pixels
+from scotoma.evidence.hidden import causes, reads_a_map
 from scotoma.evidence.joins import grid_offsets
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta, RuleOptions, option
@@ -47,6 +48,7 @@ from scotoma.rule import Rule, RuleMeta, RuleOptions, option
 if TYPE_CHECKING:
     from scotoma.evidence.joins import Offset
     from scotoma.facts import Facts
+    from scotoma.loader.model import Operator, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,12 @@ class ShiftedOutputGrid(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one note with every output that is off."""
+        for value in facts.model.main.outputs:
+            cause = facts.once(causes).get(value.name)
+            if cause is not None and may_be_map(facts, value, cause):
+                reason = f"it is not analysed, so that the grid of output '{value.name}' is unknown"
+                yield self.undecided(reason, cause)
+                break
         causal, limit = facts.once(causal_axes), facts.options(Options).limit
         off = [o for o in grid_offsets(facts) if o.label not in causal and is_off(o, limit)]
         if not off:
@@ -106,3 +114,13 @@ def is_off(offset: Offset, limit: Fraction) -> bool:
     """Tell whether a grid is off, or the first cell of one that covers the image."""
     covers = offset.stride > 1 and offset.stride * offset.cells >= offset.size
     return abs(offset.grid) > limit or (covers and abs(offset.first) > limit)
+
+
+def may_be_map(facts: Facts, output: Value, cause: Operator) -> bool:
+    """Tell whether an output that is made by, or behind, an unknown operator may be a map."""
+    examined = facts.resolution.examined
+    if examined is None or examined.shape is None or not reads_a_map(facts, cause):
+        return False
+    if facts.geometry is not None and facts.geometry.local_grids(output.name) is not None:
+        return False
+    return output.shape is None or len(output.shape) == len(examined.shape)

@@ -42,6 +42,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from scotoma.evidence.axes import by_axis
 from scotoma.evidence.drift import pixels
+from scotoma.evidence.hidden import hidden, is_resize
 from scotoma.evidence.resizes import resized_axes, shows
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta, RuleOptions, option
@@ -74,6 +75,8 @@ class ShiftedResize(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield a finding for every operator that moves its map."""
+        if (unseen := hidden(facts, is_resize)) is not None:
+            yield self.undecided(unseen.reason, unseen.cause)
         limit = facts.options(Options).limit
         axes: dict[str, list[Resized]] = {}
         for resized in resized_axes(facts):

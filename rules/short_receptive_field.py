@@ -35,6 +35,7 @@ from math import ceil
 from typing import TYPE_CHECKING, ClassVar
 
 from scotoma.evidence.axes import axis_suffixes
+from scotoma.evidence.hidden import hidden, pools_places
 from scotoma.evidence.position import blind_heads
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta, RuleOptions, option
@@ -65,6 +66,8 @@ class ShortReceptiveField(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one note, about the head with the widest field."""
+        if (unseen := hidden(facts, pools_places)) is not None:
+            yield self.undecided(unseen.reason, unseen.cause)
         heads = facts.once(blind_heads)
         fields = {head: facts.receptive_field(head.tensor) for head in heads}
         known = {head: field for head, field in fields.items() if field is not None}

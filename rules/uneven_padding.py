@@ -31,12 +31,17 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from scotoma.evidence.axes import by_axis
-from scotoma.evidence.strided import Strided, even_at, strided_layers
+from scotoma.evidence.hidden import hidden, slide
+from scotoma.evidence.strided import Strided, even_at, is_even, strided_layers
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta, RuleOptions, option
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
+    from scotoma.loader.model import Operator
+
+
+Size = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,8 @@ class UnevenPadding(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one note with every layer."""
+        if (unseen := hidden(facts, is_concerned)) is not None:
+            yield self.undecided(unseen.reason, unseen.cause)
         layers = strided_layers(facts)
         uneven = [s for s in layers if s.reads_unevenly]
         names = list(dict.fromkeys(s.operator.name for s in uneven))
@@ -82,22 +89,39 @@ class UnevenPadding(Rule):
             f"more padding on one side than on the other at {'x'.join(map(str, size))}, "
             f"first '{names[0]}'",
             Measurement("uneven_layers", len(names), "layers", limit=limit),
-            remedy=self._remedy(facts, layers, size),
+            remedy=remedy(facts, layers, size),
         )
 
-    @staticmethod
-    def _remedy(facts: Facts, layers: list[Strided], size: list[int]) -> str:
-        below, above = [], []
-        for label, n in enumerate(size):
-            sizes = even_sizes(facts, [s for s in layers if s.label == label], label, n)
-            below.append(max((v for v in sizes if v < n), default=None))
-            above.append(min((v for v in sizes if v >= n), default=None))
-        found = ["x".join(map(str, s)) for s in (below, above) if None not in s]
-        if not found:
-            return (
-                "no input size nearby makes all of them even; pad by hand, as much before as after"
-            )
-        return f"an input of {' or '.join(found)} would be even in all strided layers"
+
+def remedy(facts: Facts, layers: list[Strided], size: list[int]) -> str:
+    """Name the nearest input sizes at which no strided layer is uneven, if there are any."""
+    by_hand = "pad by hand, as much before as after"
+    wanted = even_sizes(facts, layers, size)
+    if wanted is not None and not wanted:
+        return f"no input size nearby makes all of them even; {by_hand}"
+    found = {s: is_even(facts, layers, s) for s in wanted or guessed(layers, size)}
+    even = [s for s, answer in found.items() if answer]
+    if even:
+        return f"an input of {listing(even)} would be even in all strided layers"
+    computed = any(s.size != s.window.size_in for s in layers)
+    refused = [s for s, answer in found.items() if answer is None]
+    if refused and wanted is not None and not computed:
+        return (
+            f"exported for an input of {listing(refused)} it would be even in all strided layers; "
+            f"this graph refuses that size, so else {by_hand}"
+        )
+    return by_hand
+
+
+def listing(sizes: list[Size]) -> str:
+    """Write some sizes.
+
+    Examples
+    --------
+    >>> listing([(193, 193), (225, 225)])
+    '193x193 or 225x225'
+    """
+    return " or ".join("x".join(map(str, s)) for s in sizes)
 
 
 def sides(axes: list[Strided], rank: int) -> str:
@@ -109,16 +133,46 @@ def sides(axes: list[Strided], rank: int) -> str:
     return by_axis(said, rank)
 
 
-def even_sizes(facts: Facts, layers: list[Strided], label: int, size: int) -> list[int]:
-    """Return the input sizes nearby at which no strided layer along an axis is uneven."""
-    reach = 4 * int(np.prod([s.window.stride for s in _deepest(layers)], dtype=object))
-    low = max(1, size - min(reach, 512))
-    candidates = np.arange(low, size + min(reach, 512) + 1)
-    sizes = facts.sizes_at(label, candidates, {s.operator.inputs[0] for s in layers})
-    even = even_at(layers, sizes, len(candidates))
-    return [] if even is None else [int(v) for v in candidates[even]]
+def even_sizes(facts: Facts, layers: list[Strided], size: list[int]) -> list[Size] | None:
+    """Return the nearest input sizes, below and above, at which no window is uneven.
+
+    By the arithmetic of windows alone. None where the sizes of some map do not follow from it.
+    """
+    below, above = [], []
+    for label, n in enumerate(size):
+        own = [s for s in layers if s.label == label]
+        total = int(np.prod([s.window.stride for s in _deepest(own)], dtype=object))
+        reach = min(4 * total, 512)
+        candidates = np.arange(max(1, n - reach), n + reach + 1)
+        sizes = facts.sizes_at(label, candidates, {s.operator.inputs[0] for s in own})
+        even = even_at(own, sizes, len(candidates))
+        if even is None:
+            return None
+        found = [int(v) for v in candidates[even]]
+        # A map of less than a cell is no remedy.
+        below.append(max((v for v in found if min(total, n) <= v < n), default=None))
+        above.append(min((v for v in found if v >= n), default=None))
+    made = (tuple(v for v in s if v is not None) for s in (below, above))
+    return [s for s in made if len(s) == len(size)]
+
+
+def guessed(layers: list[Strided], size: list[int]) -> list[Size]:
+    """Return the sizes around one that windows padded by half their kernel fit: one too many."""
+    below, above = [], []
+    for label, n in enumerate(size):
+        own = [s for s in layers if s.label == label]
+        total = int(np.prod([s.window.stride for s in _deepest(own)], dtype=object))
+        below.append(n - 1 - (n - 2) % total)
+        above.append(n + (1 - n) % total)
+    return [s for s in (tuple(below), tuple(above)) if min(s) > 1]
 
 
 def _deepest(layers: list[Strided]) -> list[Strided]:
     """Return the layers without parallel ones: as many as there are distinct input sizes."""
     return list({s.size: s for s in layers}.values())
+
+
+def is_concerned(facts: Facts, operator: Operator) -> bool:
+    """Tell whether a layer declares a stride and padding."""
+    found = slide(facts, operator)
+    return found is not None and found.is_strided and found.is_padded

@@ -31,17 +31,19 @@ https://arxiv.org/abs/2010.02178 (Mind the Pad: CNNs can develop blind spots)
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
-from scotoma.evidence.unread import leave_border_unread
+from scotoma.evidence.hidden import hidden, is_gate, may_crop, may_shrink, slide
+from scotoma.evidence.unread import every_pixel_read
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta, RuleOptions, option
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
+    from scotoma.loader.model import Operator
 
     Ranges = Sequence[tuple[int, int]]
 
@@ -65,6 +67,8 @@ class UnreadPixels(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one finding for the whole graph."""
+        if (unseen := hidden(facts, is_concerned)) is not None:
+            yield self.undecided(unseen.reason, unseen.cause)
         dead = facts.dead(local=True)
         limit = facts.options(Options).limit
         if dead is None or dead.fraction <= limit:
@@ -136,12 +140,9 @@ def remedy(facts: Facts, reach: int = 8) -> str:
     if examined is not None and examined.shape is not None:
         size = [examined.shape[a] for a in examined.spatial_axes]
         reach = min(reach, min(size) // 8)
-        steps = [step for step in range(-reach, reach + 1) if step]
-        unread = [leave_border_unread(facts, a, [n + s for s in steps]) for a, n in enumerate(size)]
-        steps = [step for i, step in enumerate(steps) if not any(axis[i] for axis in unread)]
         found = [
-            _nearest(facts, size, [step for step in reversed(steps) if step < 0]),
-            _nearest(facts, size, [step for step in steps if step > 0]),
+            _nearest(facts, size, range(-1, -reach - 1, -1)),
+            _nearest(facts, size, range(1, reach + 1)),
         ]
         if any(found):
             sizes = " or ".join(text for text in found if text)
@@ -149,12 +150,17 @@ def remedy(facts: Facts, reach: int = 8) -> str:
     return "pad the end of the window that drops cells, or read them in another branch"
 
 
-def _nearest(facts: Facts, size: Sequence[int], steps: Sequence[int]) -> str:
+def _nearest(facts: Facts, size: Sequence[int], steps: Iterable[int]) -> str:
     """Return the first size, moved by the steps in turn, at which every pixel is read."""
     for step in steps:
         other = [n + step for n in size]
-        there = facts.at(other)
-        dead = there.dead(local=True) if there is not None else None
-        if dead is not None and not dead.mask.any():
+        if every_pixel_read(facts, other):
             return "x".join(map(str, other))
     return ""
+
+
+def is_concerned(facts: Facts, operator: Operator) -> bool:
+    """Tell whether an operator may leave cells of a map unread, or read what others leave."""
+    found = slide(facts, operator)
+    strided = found is not None and found.is_strided
+    return strided or any(may(facts, operator) for may in (may_shrink, may_crop, is_gate))

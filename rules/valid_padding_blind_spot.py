@@ -43,6 +43,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from scotoma.evidence.hidden import hidden, slide
 from scotoma.evidence.padded import bypass, padded_counts, unpadded
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta, RuleOptions, option
@@ -79,26 +80,29 @@ class ValidPaddingBlindSpot(Rule):
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:
         """Yield one finding for the whole graph."""
         layers = unpadded(facts) if facts.geometry is not None else []
+        other = bypass(facts) if layers else None
+        if other is None and (unseen := hidden(facts, lacks_padding)) is not None:
+            yield self.undecided(unseen.reason, unseen.cause)
         if not layers:
             return
-        if (other := bypass(facts)) is not None:
+        if other is not None:
             reason = f"'{other.name}' ({other.op_type}) reads the image itself; where is not known"
             yield self.undecided(reason, layers[0])
             return
-        heads, padded = padded_counts(facts, layers)
-        counts = facts.counts(heads)
-        if counts is None or padded is None or not counts.values.any() or not padded.values.any():
+        paths = padded_counts(facts, layers)
+        if paths is None or not paths.here.values.any() or not paths.padded.values.any():
             reason = "the same graph with padding, to compare with, has no feature map in common"
             yield self.undecided(reason, layers[0])
             return
         limit = facts.options(Options).limit
-        step = period(facts, counts.values.shape)
-        kept = relative(counts.values, step), relative(padded.values, step)
-        corner, side = lost(kept, sides=counts.values.ndim), lost(kept, sides=1)
+        counts, padded = paths.here.values, paths.padded.values
+        step = period(facts, counts.shape)
+        kept = relative(counts, step), relative(padded, step)
+        corner, side = lost(kept, sides=counts.ndim), lost(kept, sides=1)
         if corner is None or side is None or corner <= limit:
             return
-        band = max(starved_band(kept, axis) for axis in range(counts.values.ndim))
-        whole = counts if heads == facts.heads else facts.counts(facts.heads)
+        band = max(starved_band(kept, axis) for axis in range(counts.ndim))
+        whole = paths.here if paths.heads == facts.heads else facts.counts(facts.heads)
         ratio = corner_ratio(whole.values) if whole is not None else None
         yield self.finding(
             [
@@ -230,3 +234,9 @@ def described(ratio: float | None) -> str:
     if ratio is None:
         return "an unknown share of the"
     return f"1/{round(1 / ratio):,} of the" if ratio > 0 else "none of the"
+
+
+def lacks_padding(facts: Facts, operator: Operator) -> bool:
+    """Tell whether a layer declares overlapping windows without padding."""
+    found = slide(facts, operator)
+    return found is not None and found.lacks_padding

@@ -27,6 +27,8 @@ ALL = "ALL"
 OWN_PACKAGE = "scotoma_rules_"
 """How the package begins that a folder of a user's own rules becomes."""
 
+_LIMIT = re.compile(r"SC9(0[1-4]?)?|measured-m(ax|in)-.*", re.IGNORECASE)
+"""Codes and names of the limits of measured figures, which are no rules to choose."""
 _CODE = re.compile(r"[A-Z]+[0-9]+")
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
@@ -110,6 +112,9 @@ class Registry:
         return found if beginning and not is_code else []
 
     def _unknown(self, selector: str) -> str:
+        if _LIMIT.fullmatch(selector):
+            on = "each is on where it is set, as by `scotoma audit --max-dead-pixels 0`"
+            return f"'{selector}' stands for limits of measured figures, not for rules; {on}"
         words = [word for rule in self.rules for word in (rule.meta.code, rule.meta.name)]
         near = difflib.get_close_matches(selector, words, n=1)
         hint = f"did you mean '{near[0]}'?" if near else "`scotoma rules` lists them"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,25 +10,13 @@ import onnx
 import onnxruntime as ort
 import pytest
 from packaging.version import Version
+from rule_fixtures import RULES, only_finding, text_of
 
 from scotoma.findings import Finding, Severity
-from scotoma.registry import load_rules
-from scotoma.testing import lint_text, read_fixture, read_text_model
+from scotoma.testing import lint_text, read_text_model
 
-FOLDER = Path(__file__).parent
-RULES = load_rules()
 IMAGE = np.arange(64, dtype=np.float32).reshape(1, 1, 8, 8)
 ort.set_default_logger_severity(4)
-
-
-def text_of(rule: str, name: str) -> str:
-    return read_fixture(FOLDER / rule / f"{name}.onnxtxt").text
-
-
-def only_finding(rule: str, name: str) -> Finding:
-    report = lint_text(text_of(rule, name), [RULES.get(rule)])
-    assert len(report.findings) == 1
-    return report.findings[0]
 
 
 def outcome(text: str, image: Any = IMAGE, **more: Any) -> Any:

@@ -10,7 +10,7 @@ import onnxruntime as ort
 import pytest
 from packaging.version import Version
 
-from scotoma.evidence.ceil_mode import counted, letter_size, overhang
+from scotoma.evidence.ceil_mode import counted, is_phantom, letter_size, overhang, phantom_at
 from scotoma.findings import Finding, Severity
 from scotoma.registry import load_rules
 from scotoma.resolve.windows import Pooling, Slide, pool_window
@@ -77,6 +77,17 @@ def test_phantom_with_a_weight_of_the_letter() -> None:
         "'fc' (MatMul) takes the 16 features that opset 17 promises and gets 9, so onnxruntime "
         "since 1.21 cannot run the model"
     )
+
+
+@pytest.mark.parametrize("auto_pad", ["NOTSET", "SAME_UPPER", "SAME_LOWER"])
+@pytest.mark.parametrize("ceil", [False, True])
+def test_phantoms_at_other_sizes_are_those_of_the_pool_there(ceil: bool, auto_pad: str) -> None:
+    pads = (1, 1) if auto_pad == "NOTSET" else (0, 0)
+    slide, pooling = Slide(2, 2, pads=pads, auto_pad=auto_pad), Pooling(ceil_mode=ceil)
+    here, *others = [pool_window(size, slide, pooling) for size in range(4, 12)]
+    there = [is_phantom(window) for window in others]
+    assert phantom_at(here, np.arange(5, 12)).tolist() == there
+    assert any(there) is (ceil and auto_pad == "NOTSET")
 
 
 @pytest.mark.parametrize(
@@ -152,9 +163,17 @@ def test_divisor_messages() -> None:
         "by the cells that exist"
     )
     assert (
-        "onnxruntime up to 1.31 divides"
+        "onnxruntime up to 1.32 divides"
         in only_finding("SC402", "ceil-mode-divisor/quantised").message
     )
+
+
+def test_divisor_of_later_opsets_concerns_old_versions_only() -> None:
+    finding = only_finding("SC402", "ceil-mode-divisor/opset_19")
+    assert (finding.severity, finding.runtimes) == (Severity.NOTE, "onnxruntime<1.21")
+    assert "onnxruntime up to 1.20 at opset 19 divides its sum by the full 3x3" in finding.message
+    earlier = only_finding("SC402", "ceil-mode-divisor/two_axes")
+    assert (earlier.severity, earlier.runtimes) == (Severity.WARNING, "onnxruntime<1.29")
 
 
 def test_partial_note_lists_every_layer() -> None:

@@ -8,22 +8,9 @@ from typing import Any
 
 import pytest
 
-from scotoma.cli import main
-
 SAMPLES = Path(__file__).parents[2] / "sample_models"
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        result = main(arguments)
-        captured = capsys.readouterr()
-        return result, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture

@@ -172,13 +172,19 @@ def test_no_baseline_is_written_of_a_model_that_was_not_linted(project: Path, ru
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "is not a baseline: Expecting value"),
-        ("{}", "is not a baseline: Object missing required field `schema_version`"),
-        ("[" * 100_000, "is not a baseline: "),
-        ('{"schema_version": "2", "models": {}}', "is not a baseline: Invalid enum value '2'"),
+        ("", "is not a baseline: it is empty"),
+        ("[]", "is not a baseline: expected a table, got a list"),
+        ("hello", "is not a baseline: it is not JSON (Expecting value in line 1, column 1)"),
+        ("{}", "is not a baseline: schema_version: is missing"),
+        ('{"schema_version": "1", "models": []}', "is a report, not a baseline; --write-baseline"),
+        ("[" * 100_000, "is not a baseline: it is nested too deeply"),
+        (
+            '{"schema_version": "2", "models": {}}',
+            "is a baseline of version 2, of which this Scotoma knows 1 only: write it anew with",
+        ),
         (
             json.dumps({"schema_version": "1", "models": {"a": [BAD]}}),
-            "is not a baseline: Expected `str` matching regex",
+            "is not a baseline: models.a[0].fingerprint: expected 64 hexadecimal digits",
         ),
     ],
 )

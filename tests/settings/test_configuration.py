@@ -1,15 +1,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import programs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,7 +68,7 @@ def test_where_all_rules_are_ignored_the_report_says_so(project: Path, run: Run)
 
 def test_documents_name_models_from_the_folder_of_the_call(project: Path, document: Lint) -> None:
     given = [str(project / SMALL), f"./{POOLS}"]
-    assert [model["path"] for model in document(*given)["models"]] == [SMALL, POOLS]
+    assert [model["path"] for model in document(*given)["models"]] == [POOLS, SMALL]
     assert document(*given) == document(SMALL, POOLS)
 
 
@@ -164,7 +162,7 @@ def test_each_model_fails_by_its_own_limit(project: Path, run: Run) -> None:
     [
         ("slect = ['SC1']", "slect: unknown key; did you mean 'select'?"),
         ("size = [0]", "size[0]: expected a whole number >= 1"),
-        ("size = '224'", "size: expected a list, got a text"),
+        ("size = '224'", "size: expected a list, got a text, such as size = [224, 224]"),
         ("weights = 1", "weights: expected true or false, got a whole number"),
         ("fail-on = 'x'", "fail-on: expected error, warning, note or never, got 'x'"),
         ("task = 'x'", "task: expected auto, classify, dense or detect, got 'x'"),
@@ -197,6 +195,12 @@ def test_each_model_fails_by_its_own_limit(project: Path, run: Run) -> None:
             f"suppress: {UNKNOWN.format('NOPE')}",
         ),
         ("[rules.sc407]\nlimit = 1", "rules.sc407: the rule conflicting-auto-pad has no options"),
+        (
+            "[rules.sc101]\nlimit = 0.1\n[rules.unread-pixels]\nlimit = 0.2",
+            "rules.sc101 and rules.unread-pixels are the same rule; keep one of them",
+        ),
+        ("suppress = {}", "suppress: expected a list, got a table; write [[suppress]]"),
+        ("jobs = 2", "jobs: is no key of a configuration; --jobs is an option"),
         ("[rules.nope]\nlimit = 1", f"rules: {UNKNOWN.format('nope')}"),
         ("baseline = 'none.json'", None),
         ("a = x", "is not valid TOML: Invalid value (at line 1, column 5)"),
@@ -209,7 +213,7 @@ def test_a_wrong_configuration_says_where(
     (project / "scotoma.toml").write_text(text)
     expected = f"scotoma: scotoma.toml: {said}\n"
     if said is None:
-        expected = "scotoma: none.json: the baseline cannot be read: No such file or directory\n"
+        expected = "scotoma: none.json: there is no such baseline; --write-baseline makes one\n"
     assert run("lint", SMALL) == (2, "", expected)
 
 
@@ -295,12 +299,8 @@ def test_nothing_is_loaded_without_a_configuration(project: Path) -> None:
     (project / "pyproject.toml").write_text("[project]\nname = 'x'\n")
 
     def loaded(*arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-c", program, "lint", SMALL, "-q", *arguments],
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")},
-            capture_output=True, text=True, timeout=60, check=True,
-        )  # fmt: skip
-        return done.stderr.strip()
+        done = programs.python("-c", program, "lint", SMALL, "-q", *arguments, check=True)
+        return str(done.stderr).strip()
 
     assert loaded() == ""
     assert loaded("--config", "fail-on='never'") == "msgspec tomllib"
@@ -332,13 +332,6 @@ def test_what_models_share_is_shown_once(project: Path, run: Run) -> None:
         "  rules that run on all: 1 rule",
         "    SC101 unread-pixels: warning",
         "",
-        SMALL,
-        '  extend-select = ["SC301"]  (scotoma.toml, per-file[0])',
-        '  task = "classify"  (scotoma.toml, per-file[0])',
-        "  more rules that run: 2 rules",
-        "    SC201 even-kernel: note",
-        "    SC301 border-dimming-pool: note",
-        "",
         POOLS,
         "  extend-select = []  (default)",
         '  task = "auto"  (default)',
@@ -350,6 +343,13 @@ def test_what_models_share_is_shown_once(project: Path, run: Run) -> None:
         '  task = "auto"  (default)',
         "  more rules that run: 1 rule",
         "    SC201 even-kernel: warning, classify: note",
+        "",
+        SMALL,
+        '  extend-select = ["SC301"]  (scotoma.toml, per-file[0])',
+        '  task = "classify"  (scotoma.toml, per-file[0])',
+        "  more rules that run: 2 rules",
+        "    SC201 even-kernel: note",
+        "    SC301 border-dimming-pool: note",
     ]
     lines = run("lint", POOLS, "same.onnx", "--show-settings")[1].splitlines()
     assert lines[-5:] == [POOLS, "  nothing else", "", "same.onnx", "  nothing else"]

@@ -97,7 +97,7 @@ def test_options_are_set_in_a_configuration(project: Path, say: Callable[..., st
 
 
 def test_a_rule_can_be_meant_by_its_code(say: Callable[..., str]) -> None:
-    assert "share=1.0" in say("--config", "rules.XY1.share=1")
+    assert say("--config", "rules.XY1.share=1") == DEFAULTS.replace("share=0.9", "share=1.0")
 
 
 def test_options_are_those_of_each_model(project: Path, say: Callable[..., str]) -> None:

@@ -101,11 +101,54 @@ def test_a_suppression_used_by_one_model_is_used(project: Path, document: Lint) 
 def test_suppressions_can_be_for_some_files(project: Path, document: Lint) -> None:
     text = SUPPRESS.format(rule="ALL", node="*") + "files = ['pools/*']\n"
     (project / "scotoma.toml").write_text(text)
-    small, pools = document(SMALL, POOLS)["models"]
+    pools, small = document(SMALL, POOLS)["models"]
     assert small["findings"]
     assert pools["findings"]
     assert {f["suppressed"] is None for f in small["findings"]} == {True}
     assert {f["suppressed"] is None for f in pools["findings"]} == {False}
+
+
+FOR_OTHERS = """
+[[per-file]]
+files = ["detectors/*", "old.onnx"]
+fail-on = "note"
+
+[[per-file]]
+files = ["old.onnx", "small/*"]
+fail-on = "never"
+
+[[suppress]]
+rule = "SC102"
+files = ["old.onnx"]
+reason = "it is gone"
+"""
+
+
+def test_globs_that_fit_no_model_are_reported_where_all_are_linted(project: Path, run: Run) -> None:
+    (project / "scotoma.toml").write_text(FOR_OTHERS)
+    lines = [
+        "scotoma: scotoma.toml: per-file[0]: no model here fits 'detectors/*', 'old.onnx'",
+        "scotoma: scotoma.toml: suppress[0]: no model here fits 'old.onnx'",
+    ]
+    for argument in (".", str(project)):
+        status, _, err = run("lint", argument, "-q")
+        assert (status, err.splitlines()) == (0, lines)
+
+
+def test_a_folder_above_that_of_the_configuration_holds_all_of_it(project: Path, run: Run) -> None:
+    text = "[[per-file]]\nfiles = ['{}']\nfail-on = 'never'\n"
+    (project / "small" / "scotoma.toml").write_text(text.format("old.onnx"))
+    (project / "pools" / "scotoma.toml").write_text(text.format("model.onnx"))
+    line = "scotoma: small/scotoma.toml: per-file[0]: no model here fits 'old.onnx'\n"
+    assert run("lint", ".", "-q") == (0, "", line)
+
+
+@pytest.mark.parametrize("arguments", [[SMALL], [SMALL, POOLS], ["small"], ["*/*.onnx"]])
+def test_globs_may_be_for_models_that_are_not_linted_now(
+    project: Path, run: Run, arguments: list[str]
+) -> None:
+    (project / "scotoma.toml").write_text(FOR_OTHERS)
+    assert run("lint", *arguments, "-q") == (0, "", "")
 
 
 def say(path: Path, text: str) -> None:

@@ -6,6 +6,7 @@ Nothing that is slow to import is imported here: ``scotoma --help`` answers at o
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from scotoma import __version__
 from scotoma.cli import status
 from scotoma.cli.audit import audit
 from scotoma.cli.diff import diff
+from scotoma.cli.help import Group
 from scotoma.cli.lint import lint
 from scotoma.cli.measure import measure
 from scotoma.cli.output import complain, tolerate_any_encoding
@@ -38,12 +40,17 @@ GARBAGE = 100_000
 """So many new objects call for a look at whether some are garbage in cycles."""
 
 
-@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Group,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="scotoma")
 def group() -> None:
     """Scotoma finds the blind spots of ONNX vision models.
 
-    From the graph alone; `measure` and `audit` run them as well.
+    From the graph alone; `measure`, `audit` and `diff --measure` run the models as well. Begin with
+    `scotoma lint model.onnx`; `scotoma COMMAND --help` tells the rest.
     """
 
 
@@ -58,6 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # The facts of a large graph are millions of objects that live on: by default the collector
     # looks at them again and again, which doubles the time.
     gc.set_threshold(GARBAGE, 10, 10)
+    # The threads of numpy wait for each other longer than they work on arrays of this size, and
+    # how they share a sum depends on the machine.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         result = group.main(args=given, prog_name="scotoma", standalone_mode=False)
     except click.ClickException as error:

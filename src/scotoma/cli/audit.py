@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scotoma.cli import status
-from scotoma.cli.measure import about_inputs, read_seconds
+from scotoma.cli.help import Command
+from scotoma.cli.measuring import about_inputs, read_seconds
 from scotoma.cli.options import (
     input_options,
     mirrored,
-    rules_option,
+    no_weights_option,
     run_options,
     together,
 )
@@ -102,19 +103,24 @@ def _about_work() -> Iterator[Callable[..., Any]]:
     )  # fmt: skip
 
 
-@click.command(short_help="Lint models and run them to confirm it.")
+EXAMPLES = """
+scotoma audit model.onnx
+scotoma audit models/ --max-dead-pixels 0 --budget 5m
+scotoma audit model.onnx --input photos/ --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
+"""
+
+
+@click.command(cls=Command, short_help="Lint models and run them to confirm it.", examples=EXAMPLES)
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True)
 @report_options
-@together(_about_thresholds())
-@together(_about_work())
-@together(about_inputs())
-@settings_options
-@configuration_options
-@rules_option
-@mirrored("--exit-zero", is_flag=True, help="Exit with status 0 whatever is found.")
-@input_options
-@mirrored("--hash", "hash_files", is_flag=True, help="Report the SHA-256 of each whole file.")
 @shown_options
+@together(_about_thresholds(), "Limits of measured figures")
+@together(_about_work(), "Measurement")
+@together(about_inputs(), "What the models are fed")
+@settings_options
+@input_options
+@no_weights_option
+@configuration_options
 @run_options
 @click.pass_context
 def audit(  # noqa: PLR0913  one for each option

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scotoma.cli import status
+from scotoma.cli.help import Command
 from scotoma.cli.options import (
     TABLE_FORMATS,
     input_options,
     mirrored,
+    no_weights_option,
     rules_option,
     run_options,
     table_options,
@@ -34,17 +36,28 @@ if TYPE_CHECKING:
 judging_options = together(
     [
         selection_options,
-        mirrored(
-            "--fail-on",
-            type=click.Choice([*LEVELS, "never"]),
-            default="warning",
-            show_default=True,
-            help="A new finding of this severity or a higher one is worse.",
-        ),
-        mirrored("--fail-on-undecided", is_flag=True, help="So is a rule that can no longer tell."),
         task_option,
-        mirrored("--no-weights", is_flag=True, help="Never look at a weight."),
-        configuration_options,
+        rules_option,
+        together(
+            [
+                mirrored(
+                    "--fail-on",
+                    type=click.Choice([*LEVELS, "never"]),
+                    default="warning",
+                    show_default=True,
+                    help="A new finding of this severity or a higher one is worse.",
+                ),
+                mirrored(
+                    "--fail-on-undecided",
+                    is_flag=True,
+                    help="So is a rule that can no longer tell.",
+                ),
+                mirrored(
+                    "--exit-zero", is_flag=True, help="Exit with status 0 whatever got worse."
+                ),
+            ],
+            "What counts",
+        ),
     ]
 )
 
@@ -66,7 +79,12 @@ measuring_options = together(
             help="Measure on so many random inputs.",
         ),
         click.option(
-            "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of these."
+            "--seed",
+            type=click.IntRange(min=0),
+            metavar="N",
+            default=0,
+            show_default=True,
+            help="Which random inputs.",
         ),
         click.option(
             "--passes",
@@ -82,19 +100,27 @@ measuring_options = together(
             metavar="X",
             help="A map that differs by more, relative to the old one, is worse: 0.1.",
         ),
-    ]
+    ],
+    "Measurement",
 )
 
 
-@click.command(short_help="Compare two models, or two reports.")
+EXAMPLES = """
+scotoma diff float.onnx int8.onnx
+scotoma diff old.onnx new.onnx --measure --max-influence-change 0.1
+scotoma diff old.json new.json
+"""
+
+
+@click.command(cls=Command, short_help="Compare two models, or two reports.", examples=EXAMPLES)
 @click.argument("old")
 @click.argument("new")
 @table_options
 @judging_options
-@rules_option
 @measuring_options
 @input_options
-@click.option("--exit-zero", is_flag=True, help="Exit with status 0 whatever got worse.")
+@no_weights_option
+@configuration_options
 @run_options
 @click.pass_context
 def diff(  # noqa: PLR0913  one for each option

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 import click
 
 from scotoma.cli import status
-from scotoma.cli.options import input_options, mirrored, rules_option, run_options
+from scotoma.cli.help import Command
+from scotoma.cli.options import (
+    input_options,
+    mirrored,
+    no_weights_option,
+    run_options,
+    together,
+)  # fmt: skip
 from scotoma.cli.output import STDOUT, Target, complain, targets, use_colour, write, write_all
 from scotoma.cli.reports import report_options, shown_options
 from scotoma.cli.settings import configuration_options, given_layers, settings_options
@@ -25,18 +32,35 @@ if TYPE_CHECKING:
     from scotoma.settings.plan import Plan
 
 
-@click.command(short_help="Find blind spots in models.")
+EXAMPLES = """
+scotoma lint models/
+scotoma lint model.onnx --size 224x224 --fail-on warning
+scotoma lint models/ --format sarif -o findings.sarif
+scotoma lint models/ --write-baseline known.json
+"""
+
+
+@click.command(cls=Command, short_help="Find blind spots in models.", examples=EXAMPLES)
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True)
 @report_options
+@shown_options
 @settings_options
-@configuration_options
-@click.option("--show-settings", is_flag=True, help="Show what is set, and where, and stop.")
-@click.option("--write-baseline", metavar="FILE", help="Write down all findings as known.")
-@click.option("--prune-baseline", is_flag=True, help="Take what vanished out of the baseline.")
-@rules_option
-@mirrored("--exit-zero", is_flag=True, help="Exit with status 0 whatever is found.")
+@together(
+    [
+        click.option("--write-baseline", metavar="FILE", help="Write down all findings as known."),
+        click.option(
+            "--prune-baseline", is_flag=True, help="Take what vanished out of the baseline."
+        ),
+    ],
+    "What counts",
+)
 @input_options
-@mirrored("--hash", "hash_files", is_flag=True, help="Report the SHA-256 of each whole file.")
+@no_weights_option
+@configuration_options
+@together(
+    [click.option("--show-settings", is_flag=True, help="Show what is set, and where, and stop.")],
+    "Settings",
+)
 @mirrored(
     "--jobs",
     type=click.IntRange(min=1),
@@ -45,7 +69,6 @@ if TYPE_CHECKING:
     metavar="N",
     help="Lint so many models at once.",
 )
-@shown_options
 @run_options
 @click.pass_context
 def lint(  # noqa: PLR0913  one for each option
@@ -81,6 +104,7 @@ def lint(  # noqa: PLR0913  one for each option
     from scotoma.loader import find_models  # noqa: PLC0415
     from scotoma.registry import load_rules  # noqa: PLC0415
     from scotoma.settings.chooser import choose  # noqa: PLC0415
+    from scotoma.settings.idle import idle_tables  # noqa: PLC0415
     from scotoma.settings.plan import make_plan  # noqa: PLC0415
     from scotoma.settings.settle import accept, prune, read_baselines, settle  # noqa: PLC0415
 
@@ -100,11 +124,14 @@ def lint(  # noqa: PLR0913  one for each option
         path: make_plan(settings, registry, hash_files=hash_files, debug=debug)
         for path, settings in chosen.items()
     }
+    idle = idle_tables(models, chosen.items())
     known = read_baselines(plans.values())
     if prune_baseline and not known:
         raise UsageError("--prune-baseline: there is no baseline to prune; --baseline names it")
     if show_settings:
         _show_settings(plans, format_name, colour)
+        for line in idle:
+            complain(line)
         return status.FINE
     keep = keeper({place.format_name for place in places})
     tasks = [
@@ -122,7 +149,7 @@ def lint(  # noqa: PLR0913  one for each option
     shown = settled.report.shown_from(Severity[min_severity.upper()])
     problems = write_all(places, partial(render, shown), colour=use_colour(colour))
     _complain_of_failures(settled.report, places)
-    for line in (*settled.complaints, *pruned, *map(str, problems[1:])):
+    for line in (*idle, *settled.complaints, *pruned, *map(str, problems[1:])):
         complain(line)
     if problems:
         raise problems[0]

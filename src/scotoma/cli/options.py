@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from scotoma.cli.help import HEADING
+
 if TYPE_CHECKING:
     from scotoma.engine import Options
 
@@ -87,12 +89,22 @@ def mirrored(*names: str, **settings: Any) -> Command:
     return click.option(*names, envvar=variable, show_envvar=True, **settings)
 
 
-def together(options: Iterable[Command]) -> Callable[[Command], Command]:
-    """Return a decorator that gives a command several options, in this order."""
+def together(options: Iterable[Command], heading: str = "") -> Callable[[Command], Command]:
+    """Return a decorator that gives a command several options, in this order.
+
+    Parameters
+    ----------
+    heading
+        What those that have none yet stand under in the help.
+    """
 
     def decorate(command: Command) -> Command:
+        before = len(getattr(command, "__click_params__", ()))
         for option in reversed(list(options)):
             command = option(command)
+        for parameter in getattr(command, "__click_params__", ())[before:] if heading else ():
+            if not hasattr(parameter, HEADING):
+                setattr(parameter, HEADING, heading)
         return command
 
     return decorate
@@ -119,7 +131,8 @@ input_options = together(
             metavar="NAME",
             help="Input whose pixels are followed. [default: the largest spatial one]",
         ),
-    ]
+    ],
+    "Model",
 )
 
 TABLE_FORMATS = ("text", "json")
@@ -133,6 +146,7 @@ table_options = together(
             type=click.Choice(TABLE_FORMATS),
             default="text",
             show_default=True,
+            help="Format of standard output, and of files of which nothing says another.",
         ),
         click.option(
             "-o",
@@ -140,9 +154,11 @@ table_options = together(
             "outputs",
             metavar="[FORMAT=]FILE",
             multiple=True,
-            help="Write the table to a file instead of standard output (-). May be repeated.",
+            help="Write the table to a file instead of standard output (-), of the format that is"
+            " stated or that its ending says. May be repeated.",
         ),
-    ]
+    ],
+    "Report",
 )
 
 run_options = together(
@@ -159,12 +175,20 @@ run_options = together(
     ]
 )
 
-rules_option = click.option(
-    "--rules",
-    "rule_directories",
-    metavar="DIR",
-    multiple=True,
-    help="Also use the rules of this folder. Runs its Python code. May be repeated.",
+rules_option = together(
+    [
+        click.option(
+            "--rules",
+            "rule_directories",
+            metavar="DIR",
+            multiple=True,
+            help="Also use the rules of this folder. Runs its Python code. May be repeated.",
+        )
+    ],
+    "Rules",
+)
+no_weights_option = together(
+    [mirrored("--no-weights", is_flag=True, help="Never look at a weight.")], "Model"
 )
 
 

@@ -16,6 +16,7 @@ report_options = together(
             type=click.Choice(list(REPORTERS)),
             default="text",
             show_default=True,
+            help="Format of standard output, and of files of which nothing says another.",
         ),
         mirrored(
             "-o",
@@ -26,7 +27,8 @@ report_options = together(
             help="Write the report to a file instead of standard output (-), of the format that is"
             " stated or that its ending says. May be repeated.",
         ),
-    ]
+    ],
+    "Report",
 )
 shown_options = together(
     [
@@ -39,5 +41,7 @@ shown_options = together(
             help="Show no findings of a lower severity; they count all the same.",
         ),
         mirrored("-q", "--quiet", is_flag=True, help="No report on standard output."),
-    ]
+        mirrored("--hash", "hash_files", is_flag=True, help="Add the SHA-256 of each whole file."),
+    ],
+    "Report",
 )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     type=click.Choice(["text", "json", "markdown"]),
     default="text",
     show_default=True,
+    help="Format of the list.",
 )
 @rules_option
 @run_options
@@ -59,19 +60,23 @@ def explain(rule: str, *, rule_directories: tuple[str, ...], debug: bool, colour
         try:
             text = render.explain(registry.get(rule))
         except UsageError:
-            if (limit := _limit(rule)) is None:
+            limits = _limits(rule)
+            if not limits:
                 raise
-            text = render.explain(limit, when="on where its limit is set")
+            text = (
+                render.explain(limits[0], when="on where its limit is set")
+                if len(limits) == 1
+                else render.render_family(rule, limits)
+            )
     write(text, STDOUT, colour=use_colour(colour))
 
 
-def _limit(name: str) -> Rule | None:
-    """Return the limit of a measured figure with this code or name, if there is one."""
+def _limits(name: str) -> list[Rule]:
+    """Return the limits of measured figures with this code, beginning of a code, or name."""
     from scotoma.audit.thresholds import THRESHOLDS  # noqa: PLC0415  it brings all that measures
 
-    found = (
+    return [
         item
         for item in THRESHOLDS.values()
-        if name.upper() == item.meta.code or name.lower() == item.meta.name
-    )
-    return next(found, None)
+        if (name and item.meta.code.startswith(name.upper())) or name.lower() == item.meta.name
+    ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from scotoma.cli.options import mirrored, split_selectors, together
+from scotoma.cli.options import mirrored, rules_option, split_selectors, together
 from scotoma.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,14 +47,20 @@ selection_options = together(
             callback=read_severities,
             help="Report findings of a rule as error, warning or note. May be repeated.",
         ),
-    ]
+    ],
+    "Rules",
 )
-task_option = mirrored(
-    "--task",
-    type=click.Choice(TASKS),
-    default="auto",
-    show_default=True,
-    help="What the models are for, on which some severities depend; auto: what the graph tells.",
+task_option = together(
+    [
+        mirrored(
+            "--task",
+            type=click.Choice(TASKS),
+            default="auto",
+            show_default=True,
+            help="What the models are for: some severities depend on it. auto: the graph tells.",
+        )
+    ],
+    "Rules",
 )
 configuration_options = together(
     [
@@ -66,11 +72,11 @@ configuration_options = together(
             help="Use this configuration, or one setting in TOML: size=[224,224].",
         ),
         mirrored("--isolated", is_flag=True, help="Look for no configuration file."),
-    ]
+    ],
+    "Settings",
 )
-settings_options = together(
+gate_options = together(
     [
-        selection_options,
         mirrored(
             "--fail-on",
             type=click.Choice([*LEVELS, "never"]),
@@ -79,12 +85,7 @@ settings_options = together(
             help="Exit with status 1 on findings of this severity or a higher one.",
         ),
         mirrored("--fail-on-undecided", is_flag=True, help="Also where a rule could not tell."),
-        task_option,
-        mirrored(
-            "--runtime",
-            metavar="NAME>=VERSION",
-            help="Leave out what happens in other versions only: 'onnxruntime>=1.22'.",
-        ),
+        mirrored("--exit-zero", is_flag=True, help="Exit with status 0 whatever is found."),
         mirrored(
             "--baseline",
             metavar="FILE",
@@ -95,7 +96,25 @@ settings_options = together(
             is_flag=True,
             help="Let a model's own metadata suppress findings.",
         ),
-        mirrored("--no-weights", is_flag=True, help="Never look at a weight."),
+    ],
+    "What counts",
+)
+settings_options = together(
+    [
+        selection_options,
+        task_option,
+        together(
+            [
+                mirrored(
+                    "--runtime",
+                    metavar="NAME>=VERSION",
+                    help="Leave out what happens in other versions only: 'onnxruntime>=1.22'.",
+                )
+            ],
+            "Rules",
+        ),
+        rules_option,
+        gate_options,
     ]
 )
 

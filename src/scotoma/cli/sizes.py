@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from scotoma.cli import status
+from scotoma.cli.help import Command
 from scotoma.cli.options import (
     MAX_DIMENSION,
     TABLE_FORMATS,
@@ -18,6 +19,7 @@ from scotoma.cli.options import (
     run_options,
     split_selectors,
     table_options,
+    together,
 )
 from scotoma.cli.output import complain, targets, use_colour, write
 from scotoma.cli.settings import configuration_options, given_layers
@@ -84,40 +86,57 @@ Columns:
 """
 
 
-@click.command(short_help="Compare input sizes, the best first.", epilog=COLUMNS)
+EXAMPLES = """
+scotoma sizes model.onnx
+scotoma sizes model.onnx --range 160:320
+scotoma sizes model.onnx --deploy 224x224,320x320
+"""
+
+
+@click.command(
+    cls=Command,
+    short_help="Compare input sizes, the best first.",
+    epilog=COLUMNS,
+    examples=EXAMPLES,
+)
 @click.argument("model")
-@mirrored(
-    "--deploy",
-    metavar="HxW",
-    multiple=True,
-    callback=_deploy,
-    help="A size that the model is to run at: say what is wrong with it, and which size nearby is "
-    "better. May be repeated, or several with commas between them.",
+@together(
+    [
+        mirrored(
+            "--deploy",
+            metavar="HxW",
+            multiple=True,
+            callback=_deploy,
+            help="A size that the model is to run at: say what is wrong with it, and which size"
+            " nearby is better. May be repeated, or several with commas between them.",
+        ),
+        click.option(
+            "--around",
+            metavar="N|HxW",
+            callback=_around,
+            help="The wanted size: of equally good ones the nearest comes first. "
+            "[default: the size that is examined]",
+        ),
+        click.option(
+            "--range",
+            "limits",
+            metavar="LOW:HIGH",
+            callback=_limits,
+            help="Compare the sizes from LOW to HIGH; 416:544x576:704 for each axis. "
+            "[default: 64 below to 64 above the wanted size]",
+        ),
+        click.option(
+            "--top",
+            metavar="N",
+            type=click.IntRange(min=1),
+            help="Show the N best and the current one. [default: 10 as text, all as JSON]",
+        ),
+    ],
+    "Sizes",
 )
-@click.option(
-    "--around",
-    metavar="N|HxW",
-    callback=_around,
-    help="The wanted size: of equally good ones the nearest comes first. "
-    "[default: the size that is examined]",
-)
-@click.option(
-    "--range",
-    "limits",
-    metavar="LOW:HIGH",
-    callback=_limits,
-    help="Compare the sizes from LOW to HIGH; 416:544x576:704 for each axis. "
-    "[default: 64 below to 64 above the wanted size]",
-)
-@click.option(
-    "--top",
-    metavar="N",
-    type=click.IntRange(min=1),
-    help="Show the N best and the current one. [default: 10 as text, all as JSON]",
-)
-@configuration_options
-@table_options
 @input_options
+@table_options
+@configuration_options
 @run_options
 @click.pass_context
 def sizes(  # noqa: PLR0913  one for each option

@@ -6,21 +6,31 @@ from collections.abc import Mapping
 
 import click
 
+from scotoma.cli.help import Command
 from scotoma.cli.options import (
     TABLE_FORMATS,
     engine_options,
     input_options,
     run_options,
     table_options,
+    together,
 )
 from scotoma.cli.output import targets, use_colour, write
 
+EXAMPLES = """
+scotoma trace model.onnx
+scotoma trace model.onnx --size 320x320 --tensor feature_map -o trace.json
+"""
 
-@click.command(short_help="Show the receptive-field table of a model.")
+
+@click.command(cls=Command, short_help="Show what each layer of a model sees.", examples=EXAMPLES)
 @click.argument("model")
-@click.option("--tensor", metavar="NAME", help="Follow this tensor instead of the outputs.")
-@table_options
+@together(
+    [click.option("--tensor", metavar="NAME", help="Follow this tensor instead of the outputs.")],
+    "Model",
+)
 @input_options
+@table_options
 @run_options
 def trace(  # noqa: PLR0913  one for each option
     model: str,

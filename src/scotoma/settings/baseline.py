@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from scotoma.results import ModelReport
 
 SCHEMA_VERSION = "1"
+MAX_BYTES = 1 << 26
 
 REASON = "known: it is in the baseline"
 
@@ -59,9 +60,16 @@ def read(path: str) -> Baseline:
 
     shown = shown_path(path)
     try:
-        data = Path(path).read_bytes()
+        with Path(path).open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"{shown}: there is no such baseline; --write-baseline makes one"
+        ) from error
     except OSError as error:
         raise UsageError(f"{shown}: the baseline cannot be read: {error.strerror}") from error
+    if len(data) > MAX_BYTES:
+        raise UsageError(f"{shown}: too large for a baseline")
     models = {
         model: tuple(
             KnownFinding(model, k.fingerprint, k.code, k.severity, k.node, k.message) for k in known

@@ -46,6 +46,8 @@ def choose(
     # A text with an equals sign is a setting, unless there is a file of this name.
     inline = [text for text in configs if "=" in text and not Path(text).is_file()]
     files = [text for text in configs if text not in inline]
+    if "" in files:
+        raise UsageError("--config: a file, or KEY=VALUE, is missing")
     if len(files) > 1:
         raise UsageError(f"--config: only one file can be used, not {' and '.join(files)}")
     strong = [environment, *map(read_inline, inline), command_line]

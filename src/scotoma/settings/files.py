@@ -141,7 +141,11 @@ def read_inline(text: str) -> Layer:
 
     origin = f"--config '{text}'"
     folder = str(Path.cwd())
-    values, overrides = read_values(_parse_text(origin, text), origin, folder=folder)
+    try:
+        table = _parse_text(origin, text)
+    except UsageError as error:
+        raise UsageError(f"{error}; a text stands in quotes: 'fail-on=\"note\"'") from error
+    values, overrides = read_values(table, origin, folder=folder)
     if overrides:
         raise UsageError(f"{origin}: per-file belongs into a file")
     return Layer(origin, values)
@@ -204,5 +208,7 @@ def _parse_text(origin: str, text: str) -> Values:
 
     try:
         return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except RecursionError as error:
+        raise UsageError(f"{origin}: is not valid TOML: it is nested too deeply") from error
+    except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{origin}: is not valid TOML: {error}") from error

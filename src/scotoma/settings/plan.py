@@ -117,9 +117,14 @@ def _rule_options(settings: Settings, registry: Registry) -> dict[type, object]:
     from scotoma.settings.schema import read_options  # noqa: PLC0415  only with a configuration
 
     origin = settings.origins.get("options", "")
+    names: dict[Rule, str] = {}
     for name, table in settings.options.items():
         with _blaming(settings, "options"):
             rule = registry.get(name)
+        if (other := names.setdefault(rule, name)) != name:
+            raise UsageError(
+                f"{origin}: rules.{other} and rules.{name} are the same rule; keep one of them"
+            )
         if rule.options is None:
             raise UsageError(f"{origin}: rules.{name}: the rule {rule.meta.name} has no options")
         found[rule.options] = read_options(rule.options, table, origin, f"rules.{name}")

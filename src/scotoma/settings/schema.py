@@ -6,11 +6,8 @@ Imported only where there is one of them: the checker takes some 20 ms to import
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import json
-import re
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -19,25 +16,33 @@ import msgspec
 
 from scotoma.errors import UsageError
 from scotoma.settings.layers import Suppression, Values
+from scotoma.settings.wording import converted, explained, parsed, unknown_key
 
 T = TypeVar("T")
 
-_NAMES = {
-    "array": "a list",
-    "bool": "true or false",
-    "float": "a number",
-    "int": "a whole number",
-    "object": "a table",
-    "str": "a text",
+_EXAMPLES = {
+    "deploy": "[[224, 224], [320, 320]]",
+    "extend-select": '["SC701"]',
+    "files": '["detectors/*.onnx"]',
+    "ignore": '["SC2", "border-layer"]',
+    "input-shapes": "{ x = [1, 3, 224, 224] }",
+    "select": '["SC1", "even-kernel"]',
+    "severity": '{ SC2 = "note" }',
+    "size": "[224, 224]",
 }
-"""What a person calls the types that msgspec names."""
-
-_LEVELS = "error, warning or note"
-_CHOICES = {
-    "fail-on": "error, warning, note or never",
-    "task": "auto, classify, dense or detect",
-}
-"""What a key can be, where msgspec does not say it."""
+"""How a key is written that holds more than one value."""
+_SEVERAL = frozenset({"per-file", "suppress"})
+"""Tables of which there can be several."""
+_NO_KEYS = frozenset(
+    {
+        "color", "config", "debug", "exit-zero", "format", "hash", "isolated", "jobs",
+        "min-severity", "output", "prune-baseline", "quiet", "show-settings", "statistics",
+        "trust-model-suppressions", "write-baseline",
+    }
+)  # fmt: skip
+"""What only the command line can say, or the environment."""
+VERSION = "1"
+"""Of baselines."""
 
 Level = Literal["error", "warning", "note"]
 Goal = Literal["auto", "classify", "dense", "detect"]
@@ -171,7 +176,7 @@ def read_own_suppressions(text: str) -> list[Suppression]:
     try:
         found = msgspec.json.decode(text.encode(errors="replace"), type=list[OwnSuppression])
     except (msgspec.MsgspecError, RecursionError) as error:
-        raise ValueError(str(error)) from error
+        raise ValueError(explained(str(error))) from error
     return [Suppression(item.rule, item.reason, item.node) for item in found]
 
 
@@ -184,9 +189,20 @@ def read_baseline(data: bytes, origin: str) -> dict[str, list[KnownTable]]:
         If it is no baseline.
     """
     try:
-        # The standard library reads what it wrote, names that are no UTF-8 included.
-        return msgspec.convert(json.loads(data), BaselineTable).models
-    except (ValueError, RecursionError) as error:
+        document = parsed(data)
+    except ValueError as error:
+        raise UsageError(f"{origin}: is not a baseline: {error}") from error
+    if isinstance(document, dict) and isinstance(document.get("models"), list):
+        raise UsageError(f"{origin}: is a report, not a baseline; --write-baseline writes one")
+    version = document.get("schema_version") if isinstance(document, dict) else None
+    if isinstance(version, str) and version != VERSION:
+        raise UsageError(
+            f"{origin}: is a baseline of version {version:.40}, of which this Scotoma knows "
+            f"{VERSION} only: write it anew with --write-baseline, or use the Scotoma that wrote it"
+        )
+    try:
+        return converted(document, BaselineTable, _keys_of(BaselineTable), _fraction).models
+    except ValueError as error:
         raise UsageError(f"{origin}: is not a baseline: {error}") from error
 
 
@@ -208,7 +224,7 @@ def read_options(kind: type[T], table: Mapping[str, object], origin: str, where:
     names = [item.name.replace("_", "-") for item in dataclasses.fields(kind)]  # type: ignore[arg-type]
     for key in table:
         if key not in names:
-            raise UsageError(f"{origin}: {where}.{key}: {_unknown(key, names)}")
+            raise UsageError(f"{origin}: {where}.{key}: {unknown_key(key, names)}")
     hints = typing.get_type_hints(kind)
     made: dict[str, object] = {}
     for key, value in table.items():
@@ -229,40 +245,21 @@ def convert(value: object, kind: type[T], origin: str, prefix: str) -> T:
         Names the source, the key and what was expected.
     """
     try:
-        return msgspec.convert(value, kind, dec_hook=_fraction)
-    except msgspec.ValidationError as error:
-        text = _with_key(str(error), value, kind)
-        raise UsageError(f"{origin}: {_explained(text, prefix, kind)}") from error
-
-
-def _with_key(text: str, value: object, kind: type) -> str:
-    """Put the key into a message that says only that some entry of a table is wrong."""
-    place = re.search(r" - at `\$((?:\.[\w-]+|\[\d+\])*)\[\.\.\.\]", text)
-    if place is None:
-        return text
-    steps = [name or int(index) for name, index in re.findall(r"\.([\w-]+)|\[(\d+)\]", place[1])]
-    for key in _at(value, steps):
-        alone = _with_only(value, steps, key)
-        try:
-            msgspec.convert(alone, kind, dec_hook=_fraction)
-        except msgspec.ValidationError:
-            return text.replace("[...]", f".{key}", 1)
-    return text
-
-
-def _at(value: Any, steps: Iterable[str | int]) -> Any:
-    for step in steps:
-        value = value[step]
-    return value
-
-
-def _with_only(value: Any, steps: list[str | int], key: str) -> Any:
-    """Return a copy of nested tables in which the one at the end of the steps has one entry."""
-    if not steps:
-        return {key: value[key]}
-    copy = value.copy()
-    copy[steps[0]] = _with_only(value[steps[0]], steps[1:], key)
-    return copy
+        return converted(value, kind, _keys_of(kind), _fraction)
+    except ValueError as error:
+        text = str(error)
+        key = text.partition(": ")[0].rpartition(".")[2]
+        if "unknown key" in text and key in _NO_KEYS:
+            text = f"{key}: is no key of a configuration; --{key} is an option"
+        elif key in _EXAMPLES and ("expected a list" in text or "expected a table" in text):
+            text += f", such as {key} = {_EXAMPLES[key]}"
+        elif key in _SEVERAL and "got a table" in text:
+            text += f"; write [[{key}]]"
+        if prefix:
+            has_key = ": " in text
+            joint = "" if text.startswith("[") else "." if has_key else ": "
+            text = f"{prefix}{joint}{text}"
+        raise UsageError(f"{origin}: {text}") from error
 
 
 def _fraction(kind: type, value: object) -> object:
@@ -284,40 +281,15 @@ def _values(table: msgspec.Struct, *, skip: Iterable[str]) -> Values:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _explained(text: str, prefix: str, kind: type) -> str:
-    """Turn msgspec's message about a place such as ``$.size[0]`` into key and expectation."""
-    what, _, place = text.partition(" - at `$")
-    what = what.replace(" | null", "").replace("`", "'")
-    for name, said in _NAMES.items():
-        what = what.replace(f"'{name}'", said)
-    key = (prefix + place.rstrip("`")).removeprefix(".").replace("[...]", "")
-    unknown = re.fullmatch(r"Object contains unknown field '(.*)'", what, re.DOTALL)
-    if unknown:
-        within = f"{key}." if key else ""
-        return f"{within}{unknown[1]}: {_unknown(unknown[1], _keys(kind, place))}"
-    missing = re.fullmatch(r"Object missing required field '(.*)'", what)
-    if missing:
-        within = f"{key}." if key else ""
-        return f"{within}{missing[1]}: is missing"
-    if "regex" in what:
-        what = "expected a text that is not blank"
-    invalid = re.fullmatch(r"Invalid enum value (.*)", what, re.DOTALL)
-    if invalid:
-        what = f"expected {_CHOICES.get(key.rpartition('.')[2], _LEVELS)}, got {invalid[1]}"
-    return f"{key}: {what[:1].lower()}{what[1:]}"
+def _keys_of(kind: type) -> Callable[[str], list[str]]:
+    return lambda place: _keys(kind, place)
 
 
 def _keys(kind: type, place: str) -> list[str]:
     if ".thresholds" in place:
         return list(ThresholdsTable.__struct_encode_fields__)
-    for name, table in (("suppress", SuppressTable), ("per-file", FileTable)):
+    tables = (("models", KnownTable), ("suppress", SuppressTable), ("per-file", FileTable))
+    for name, table in tables:
         if place.startswith(f".{name}"):
             return list(table.__struct_encode_fields__)
     return list(getattr(kind, "__struct_encode_fields__", ()))
-
-
-def _unknown(key: str, names: Iterable[str]) -> str:
-    known = sorted(names)
-    near = difflib.get_close_matches(key, known, n=1)
-    hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known) or 'none'}"
-    return f"unknown key; {hint}"
