@@ -50,7 +50,10 @@ def photograph(model: str, picture: str) -> None:
         window = [f"--window-size={','.join(map(str, REPORT_SIZE))}", f"--screenshot={shot}"]
         subprocess.run([*browser, *window, page.as_uri()], check=True, capture_output=True)
         with Image.open(shot) as image:
-            few = image.convert("RGB").quantize(colors=128, dither=Image.Dither.NONE)
+            # Not by how often a colour occurs: those at the ends of a colour bar are rare.
+            few = image.convert("RGB").quantize(
+                colors=256, method=Image.Quantize.MAXCOVERAGE, kmeans=4, dither=Image.Dither.NONE
+            )
     few.save(IMAGES / f"{picture}.png", optimize=True)
 
 
@@ -61,7 +64,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = ROOT / "sample_models" / f"{model}.onnx"
             command = [sys.executable, "-m", "scotoma", "measure", str(path), "--out", folder]
-            subprocess.run([*command, "--resolution", "full", "--quiet"], check=True)
+            subprocess.run([*command, "--resolution", "full", "--no-progress"], check=True)
             with Image.open(Path(folder) / "influence.png") as image:
                 few = image.convert("RGB").quantize(palette=palette(), dither=Image.Dither.NONE)
         few.save(IMAGES / f"{picture}.png", optimize=True)

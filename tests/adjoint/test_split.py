@@ -106,6 +106,20 @@ def test_several_targets_and_tensors_at_once() -> None:
     np.testing.assert_array_equal(second["t"], 0)
 
 
+def test_tensors_apart_count_without_what_they_do_by_way_of_each_other() -> None:
+    """From r to y two ways: through d and s to t, and past them."""
+    resolution = resolve(load_model("-", data=read_text_model(RESIDUAL).SerializeToString()))
+    feed, cotangent = {"x": normal(1, 2, 9, 9)}, {"y": normal(1, 1, 3)}
+    together, apart = (
+        Runner(build(resolution, ["y"], ["r", "p"], apart=apart)) for apart in (False, True)
+    )
+    whole = together.backward(together.forward(feed), cotangent)
+    found = apart.backward(apart.forward(feed), cotangent)
+    np.testing.assert_array_equal(found["p"], whole["p"])
+    np.testing.assert_array_equal(found["r"], whole["p"])  # t = p + r
+    assert not np.array_equal(whole["r"], whole["p"])
+
+
 def _shape(name: str) -> tuple[int, ...]:
     return {"x": (1, 2, 9, 9), "r": (1, 4, 5, 5), "t": (1, 4, 5, 5)}[name]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import subprocess
 import sys
 from collections import Counter
 from fractions import Fraction
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import programs
 import pytest
 
 from scotoma.facts import Facts
@@ -21,8 +21,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 def make(folder: Path, *names: str) -> None:
-    command = [sys.executable, str(BENCHMARKS / "models.py"), str(folder), *names]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    programs.python(str(BENCHMARKS / "models.py"), str(folder), *names, check=True)
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 NODE = helper.make_node
 OPTIONS = MeasureOptions(
-    functional="sum", inputs=("zeros",), delta=1.0, resolution="full", output="y"
+    functional="sum", inputs=("zeros",), delta=1.0, resolution="full", tensor="y"
 )
 RANDOM = "the model is random, the same input gave two different outputs"
 
@@ -141,7 +141,7 @@ def test_bodies_and_functions_are_covered(build: Build, examine: Examine) -> Non
     proto.opset_import.append(helper.make_opsetid("local", 1))
     influence = measure(
         examine(proto),
-        MeasureOptions(functional="sum", random_inputs=1, delta=1.0, resolution="full", output="y"),
+        MeasureOptions(functional="sum", random_inputs=1, delta=1.0, resolution="full", tensor="y"),
     )
     np.testing.assert_allclose(influence.values, [[4, 4], [4, 4]], rtol=1e-6)
 

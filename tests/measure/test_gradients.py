@@ -14,7 +14,8 @@ import pytest
 from hypothesis import assume, given
 from networks import SHARED, examples
 from onnx import helper
-from random_networks import Author, networks
+from random_author import Author
+from random_networks import networks
 
 from scotoma import adjoint
 from scotoma.adjoint import registry
@@ -303,6 +304,23 @@ class TestFallBack:
         assert alone.reason is None
         assert found.responses.tobytes() == alone.responses.tobytes()
 
+    @pytest.mark.parametrize(
+        ("options", "named"),
+        [
+            ({"delta": 0.5, "passes": 64}, True),
+            ({"delta": 0.5}, False),
+            ({"delta": 0.5, "resolution": 2}, False),
+            ({"patch": 2, "passes": 64}, False),
+        ],
+    )
+    def test_a_step_that_reached_some_pixels_names_the_preview(
+        self, smooth: Facts, options: dict[str, Any], named: bool
+    ) -> None:
+        found = run(smooth, "auto", **options)
+        assert found.full == (options == {"delta": 0.5})
+        said = "--method hybrid previews this step at every pixel, and says how far it is off"
+        assert (said in found.notes) is named
+
     def test_names_the_operator_without_an_adjoint(
         self, smooth: Facts, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -369,6 +387,49 @@ class TestLinks:
             link.residual_bytes for link in links[:-1]
         )
 
+    def test_skip_connections_are_carried_across_the_cuts(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        facts = Facts.of(load_model(str(SAMPLES / "unet_misfit.onnx")))
+        whole = run(facts, "adjoint")
+        assert whole.gradients is not None
+        limit = int(0.25 * whole.gradients.residual_bytes)
+        monkeypatch.setattr(gradients, "LARGEST_RESIDUALS", limit)
+        links = gradients.build_links(facts, whole.target.tensors, "image")
+        assert max(len(link.targets) for link in links) > 1
+        linked = run(facts, "adjoint")
+        assert linked.gradients is not None
+        assert linked.gradients.residual_bytes <= limit
+        assert linked.responses.tobytes() == whole.responses.tobytes()
+        assert linked.dead.tolist() == whole.dead.tolist()
+
+    def test_what_one_carried_tensor_does_by_way_of_another_counts_once(
+        self, build: Build, examine: Examine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        nodes = [NODE("Conv", ["x", "w"], ["a"], pads=[1] * 4), NODE("Tanh", ["a"], ["t"])]
+        last = "t"
+        for layer in "abcdef":
+            nodes += [
+                NODE("Conv", [last, "w"], [f"conv_{layer}"], pads=[1] * 4),
+                NODE("Tanh", [f"conv_{layer}"], [f"tanh_{layer}"]),
+                NODE("Mul", [f"tanh_{layer}", "t"], [f"mul_{layer}"]),
+            ]
+            last = f"mul_{layer}"
+        nodes.append(NODE("Conv", [last, "w"], ["y"]))
+        facts = examine(build(nodes, [1, 1, 10, 10], {"w": weights(1, 1, 3, 3)}))
+        whole = run(facts, "adjoint")
+        assert whole.gradients is not None
+        limit = int(0.8 * whole.gradients.residual_bytes)
+        monkeypatch.setattr(gradients, "LARGEST_RESIDUALS", limit)
+        ends = [
+            tuple(link.gradients)
+            for link in gradients.build_links(facts, whole.target.tensors, "x")[1:]
+        ]
+        assert len(ends) > 3
+        assert all(len(end) == 2 and "t" in end for end in ends[1:])
+        linked = run(facts, "adjoint")
+        assert linked.responses.tobytes() == whole.responses.tobytes()
+
     def test_a_model_without_a_cut_is_refused(
         self, build: Build, examine: Examine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -408,7 +469,8 @@ def test_the_document_of_a_confirmed_map(smooth: Facts) -> None:
     assert (said["method"], said["method_reason"], said["difference"]) == (
         "adjoint", None, "central",
     )  # fmt: skip
-    assert said["resolution"] == {"full": True, "samples": [10, 8], "probed": 80, "pixels": 80}
+    resolution = {"full": True, "samples": [10, 8], "probed": 80, "pixels": 80}
+    assert said["resolution"] == resolution
     gradient, confirmation = said["gradients"], said["confirmation"]
     assert gradient.pop("seconds") >= 0
     assert gradient.pop("residual_bytes") > 0

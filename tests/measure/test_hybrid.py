@@ -15,6 +15,7 @@ from scotoma.cli import main
 from scotoma.errors import MeasurementError, UsageError
 from scotoma.measure import MeasureOptions, cut, document, measure
 from scotoma.measure.plan import Lattice
+from scotoma.measure.tail import Cells
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +87,7 @@ class TestWhereTheTailIsLinear:
     def test_it_is_the_map_of_the_step(
         self, linear_tail: Facts, functional: str, more: dict[str, Any]
     ) -> None:
-        options = {"functional": functional, "output": "y", **more}
+        options = {"functional": functional, "tensor": "y", **more}
         found, reference = run(linear_tail, **options), true_map(linear_tail, **options)
         assert found.preview is not None
         assert found.preview.cut == "d"
@@ -102,7 +103,7 @@ class TestWhereTheTailIsLinear:
 class TestWhereItIsNot:
     def test_it_is_nearer_than_the_gradient(self, build: Build, examine: Examine) -> None:
         facts = deep(build, examine)
-        options = {"functional": "l2", "output": "y"}
+        options = {"functional": "l2", "tensor": "y"}
         found, reference = run(facts, **options), true_map(facts, **options)
         gradient = run(facts, "adjoint", **options, delta=None)
         assert found.preview is not None
@@ -112,7 +113,7 @@ class TestWhereItIsNot:
 
     def test_the_stated_error_is_that_of_the_sample(self, build: Build, examine: Examine) -> None:
         facts = deep(build, examine, size=6)
-        found, reference = run(facts, output="y"), true_map(facts, output="y")
+        found, reference = run(facts, tensor="y"), true_map(facts, tensor="y")
         assert found.preview is not None
         assert found.preview.sampled == 36
         assert found.preview.relative_error == pytest.approx(gap(found, reference), rel=1e-6)
@@ -120,14 +121,14 @@ class TestWhereItIsNot:
         assert found.preview.correlation == pytest.approx(expected, rel=1e-6)
 
     def test_a_kink_before_the_cut_costs_nothing(self, linear_tail: Facts) -> None:
-        found, reference = run(linear_tail, output="d"), true_map(linear_tail, output="d")
+        found, reference = run(linear_tail, tensor="d"), true_map(linear_tail, tensor="d")
         assert found.preview is not None
         assert (found.preview.cut, found.preview.cotangents) == ("r", 60)
         assert gap(found, reference) < 1e-5
 
     def test_it_is_the_same_again(self, build: Build, examine: Examine) -> None:
         facts = deep(build, examine, size=12)
-        one, other = run(facts, output="r4"), run(facts, output="r4")
+        one, other = run(facts, tensor="r4"), run(facts, tensor="r4")
         assert one.preview is not None
         assert one.preview.random
         assert one.preview.cotangents == 16
@@ -209,7 +210,102 @@ class TestDeadPixels:
         assert found.preview.relative_error == 1
 
 
+class TestCtrlC:
+    """What was measured until then stays; nothing else is said of the map."""
+
+    @staticmethod
+    def after(monkeypatch: pytest.MonkeyPatch, passes: int) -> None:
+        """Press Ctrl-C after some passes of the part before the cut, one for each step."""
+        influence, count = Cells.influence, iter(range(passes))
+
+        def pressed(self: Cells, **given: Any) -> Any:
+            if next(count, None) is None:
+                raise KeyboardInterrupt
+            return influence(self, **given)
+
+        monkeypatch.setattr(Cells, "influence", pressed)
+
+    def test_whole_inputs_are_kept(
+        self, build: Build, examine: Examine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        facts = deep(build, examine, size=12)
+        whole = run(facts, tensor="y", random_inputs=3)
+        self.after(monkeypatch, 2 * 121 + 5)
+        found = run(facts, tensor="y", random_inputs=3)
+        assert found.preview is not None
+        assert (found.interrupted, found.complete) == (True, False)
+        assert found.responses.tolist() == whole.responses[:2].tolist()
+        assert found.values.tolist() == whole.responses[:2].mean(axis=0).reshape(12, 12).tolist()
+        assert [item.label for item in found.baselines] == ["random, seed 0", "random, seed 1"]
+        assert found.full
+        assert not found.dead.any()
+        assert (found.preview.passes, found.preview.sampled) == (2 * 121 + 5, 0)
+        assert found.preview.relative_error is None
+        assert (
+            "interrupted after 247 of 363 passes up to 'r4': the map is that of 2 of 3 inputs, and"
+            " no sample tells its error"
+        ) in found.notes
+
+    def test_places_of_the_first_input_are_kept(
+        self, build: Build, examine: Examine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        facts = deep(build, examine, size=12)
+        whole = run(facts, tensor="y")
+        self.after(monkeypatch, 40)
+        found = run(facts, tensor="y")
+        assert 40 <= int(found.probed.sum()) < 144
+        assert found.responses.shape == (1, int(found.probed.sum()))
+        first = whole.responses[0].reshape(12, 12)
+        assert found.values[found.probed].tolist() == first[found.probed].tolist()
+        assert any("places on one input, and no sample" in note for note in found.notes)
+        assert document(found)["resolution"]["probed"] == int(found.probed.sum())
+
+    def test_pixels_without_a_path_are_known_before_it(
+        self, build: Build, examine: Examine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        nodes = [
+            NODE("Conv", ["x", "w"], ["c"], strides=[2, 2]), NODE("Relu", ["c"], ["r"]),
+            NODE("Conv", ["r", "v"], ["y"], pads=[1] * 4),
+        ]  # fmt: skip
+        values = {"w": weights(4, 1, 1, 1), "v": weights(3, 4, 3, 3, seed=1)}
+        facts = examine(build(nodes, [1, 1, 12, 12], values))
+        self.after(monkeypatch, 1)
+        found = run(facts)
+        assert (int(found.dead.sum()), found.interrupted) == (108, True)
+        assert not found.dead[::2, ::2].any()
+
+    def test_before_the_first_pass_there_is_nothing_to_keep(
+        self, build: Build, examine: Examine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.after(monkeypatch, 0)
+        with pytest.raises(KeyboardInterrupt):
+            run(deep(build, examine, size=12), tensor="y")
+
+    def test_the_command_writes_it(
+        self,
+        build: Build,
+        tmp_path: Path,
+        examine: Examine,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        deep(build, examine, size=12)
+        out = tmp_path / "out"
+        self.after(monkeypatch, 130)
+        arguments = ["measure", str(tmp_path / "tiny.onnx"), "--method", "hybrid", "--delta", "2"]
+        assert main([*arguments, "--functional", "sum", "--out", str(out), "--no-progress"]) == 130
+        said = capsys.readouterr()
+        assert said.err == "scotoma: interrupted; the map holds what was measured until then\n"
+        assert "preview against perturbation: not compared" in said.out
+        assert sorted(path.name for path in out.iterdir()) == ["influence.npy", "influence.png"]
+        assert np.load(out / "influence.npy").all()
+
+
 class TestRefusals:
+    def test_it_does_not_resume(self) -> None:
+        with pytest.raises(UsageError, match="'hybrid' cannot resume: it keeps no journal"):
+            MeasureOptions(method="hybrid", delta=1.0, resume=True)
+
     def test_no_step(self) -> None:
         with pytest.raises(UsageError, match="'hybrid' previews a large step: give its --delta"):
             MeasureOptions(method="hybrid")
@@ -231,7 +327,7 @@ class TestRefusals:
         ]  # fmt: skip
         facts = examine(build(nodes, [1, 1, 8, 8], {"w": weights(2, 1, 3, 3)}))
         with pytest.raises(MeasurementError, match=r"^no hybrid map: 'volume' \(Det\) stopped"):
-            run(facts, output="y")
+            run(facts, tensor="y")
 
     def test_quantised(self, build: Build, examine: Examine) -> None:
         nodes = [
@@ -244,7 +340,7 @@ class TestRefusals:
 
     def test_too_little_time(self, build: Build, examine: Examine) -> None:
         with pytest.raises(MeasurementError, match="more than the budget leaves"):
-            run(deep(build, examine), budget=1e-6, output="y")
+            run(deep(build, examine), budget=1e-6, tensor="y")
 
 
 def test_the_command_says_that_it_is_a_preview(
@@ -252,7 +348,7 @@ def test_the_command_says_that_it_is_a_preview(
 ) -> None:
     deep(build, examine, size=12)
     arguments = ["measure", str(tmp_path / "tiny.onnx"), "--method", "hybrid", "--delta", "2"]
-    arguments += ["--functional", "sum", "--out", str(tmp_path / "out"), "-q"]
+    arguments += ["--functional", "sum", "--out", str(tmp_path / "out"), "--no-progress"]
     assert main(arguments) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert main([*arguments, "--format", "json"]) == 0

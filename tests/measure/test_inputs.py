@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 HWC = np.arange(24).reshape(2, 4, 3)
 CHW = np.moveaxis(HWC, -1, 0)
 NORMAL = (
-    "random inputs are standard normal: where the model wants other values, give --range LOW:HIGH,"
-    " or images with --mean and --std"
+    "random inputs are standard normal: where the model wants other values, give --value-range"
+    " LOW:HIGH, or images with --mean and --std"
 )
 FIRST = facts_of("""model (float[1, 3, 2, 4] x) => (y) <float[3, 3, 1, 1] w> { y = Conv (x, w) }""")
 LAST = facts_of(

@@ -203,7 +203,7 @@ class TestResumption:
         [
             {"seed": 1}, {"functional": "sum"}, {"delta": 0.5}, {"random_inputs": 1},
             {"resolution": "full"}, {"inputs": ("zeros",)}, {"channels": "each"}, {"patch": 2},
-            {"output": "b"},
+            {"tensor": "b"},
         ],
     )  # fmt: skip
     def test_of_another_plan_is_refused(

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import io
-import os
-import subprocess
-import sys
 
 import numpy as np
+import programs
 import pytest
 from PIL import Image
 
@@ -238,8 +236,4 @@ def test_pyplot_is_never_touched() -> None:
         "png = render(Sheet('t', (), one, one > 0, one < 0, 'q', one, one < 0))\n"
         "print(png[:4], 'matplotlib.pyplot' in sys.modules)"
     )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
-    )
-    assert done.stdout == "b'\\x89PNG' False\n"
+    assert programs.python("-c", code, check=True).stdout == "b'\\x89PNG' False\n"

@@ -69,7 +69,7 @@ def test_five_valid_layers(five_valid: tuple[Influence, Summary]) -> None:
 
 def test_one_unit_shows_its_effective_field(convolutions: Build, examine: Examine) -> None:
     # Without a name the target is the last map of several places, the one before.
-    unit = replace(COUNT, output="y")
+    unit = replace(COUNT, tensor="y")
     summary = summarise(measure(examine(convolutions(5, 0, [1, 1, 11, 11])), unit))
     assert value(summary, "effective_radius_rows") == pytest.approx((5 * 8 / 12) ** 0.5, rel=1e-12)
     assert value(summary, "effective_width_cols") == 9

@@ -15,8 +15,8 @@ from scotoma.measure.target import Target, choose
 SAMPLES = Path(__file__).resolve().parents[2] / "sample_models"
 
 
-def target(facts: Facts, output: str | None = None, functional: str = "l2") -> Target:
-    return choose(facts, MeasureOptions(output=output, functional=functional))
+def target(facts: Facts, tensor: str | None = None, functional: str = "l2") -> Target:
+    return choose(facts, MeasureOptions(tensor=tensor, functional=functional))
 
 
 def seen(found: Target) -> tuple[tuple[str, ...], list[str], str]:
@@ -152,7 +152,7 @@ def test_all_heads_of_a_detector_together() -> None:
         target(facts_of(text), functional="logit")
     assert str(refusal.value) == (
         "a logit needs a class vector, and no output is one ('boxes' 1x80x4, 'scores' 1x80x2):"
-        " name a tensor with --output"
+        " name a tensor with --tensor"
     )
 
 
@@ -296,7 +296,7 @@ def test_quantised_maps_say_so() -> None:
             e = ReduceMean <axes = [2, 3], keepdims = 0> (d)
             y = Neg (e)
         }"""
-    found = target(facts_of(text), output="m")
+    found = target(facts_of(text), tensor="m")
     assert found.notes == ("'m' holds uint8: changes below 1 do not show in it",)
     assert target(facts_of(text)).tensors == ("d",)
 

@@ -48,7 +48,7 @@ def test_the_map_is_the_field_of_that_unit(five: Facts, method: str) -> None:
 
 
 def test_inner_tensors_have_units(five: Facts) -> None:
-    found = measure(five, MeasureOptions(method="adjoint", output="map2", unit=(0, 23)))
+    found = measure(five, MeasureOptions(method="adjoint", tensor="map2", unit=(0, 23)))
     taps = np.array([1.0, 2, 3, 2, 1])
     expected = np.zeros((28, 28))
     expected[:5, 23:] = np.outer(taps, taps)
@@ -58,7 +58,7 @@ def test_inner_tensors_have_units(five: Facts) -> None:
 
 def test_a_unit_of_many_channels_is_an_estimate_beside_its_field() -> None:
     facts = Facts.of(load_model(str(SAMPLES / "residual_net.onnx")))
-    found = measure(facts, MeasureOptions(output="/block1/relu/Relu_output_0", unit=(2, 5)))
+    found = measure(facts, MeasureOptions(tensor="/block1/relu/Relu_output_0", unit=(2, 5)))
     assert found.gradients is not None
     assert found.structural is not None
     assert not (found.gradients.linked & found.structural.dead).any()

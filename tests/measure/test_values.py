@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from scotoma.facts import Facts
 
 NORMAL = (
-    "random inputs are standard normal: where the model wants other values, give --range LOW:HIGH,"
-    " or images with --mean and --std"
+    "random inputs are standard normal: where the model wants other values, give --value-range"
+    " LOW:HIGH, or images with --mean and --std"
 )
 FIRST = facts_of("""model (float[1, 3, 2, 4] x) => (y) <float[3, 3, 1, 1] w> { y = Conv (x, w) }""")
 
@@ -71,15 +71,15 @@ class TestNoise:
     @pytest.mark.parametrize(
         ("span", "dtype", "message"),
         [
-            ((1.0, 1.0), "float32", "--range 1:1 is no range: LOW must be below HIGH"),
-            ((0.0, np.inf), "float32", "--range 0:inf is no range: LOW must be below HIGH"),
-            ((-3e38, 3e38), "float32", "--range -3e+38:3e+38 is not a range of float32"),
-            ((0.0, 1e39), "float32", "--range 0:1e+39 is not a range of float32"),
-            ((0.0, 256.0), "uint8", "--range 0:256 is not a range of uint8"),
-            ((0.0, 0.5), "uint8", "--range 0:0.5 is not a range of uint8"),
-            ((0.0, 2.0**60), "int64", "--range 0:1.15292e+18 is not a range of int64"),
-            ((0.0, 2.0**63), "int64", "--range 0:9.22337e+18 is not a range of int64"),
-            ((0.0, 2.0), "bool", "--range 0:2 is not a range of bool"),
+            ((1.0, 1.0), "float32", "--value-range 1:1 is no range: LOW must be below HIGH"),
+            ((0.0, np.inf), "float32", "--value-range 0:inf is no range: LOW must be below HIGH"),
+            ((-3e38, 3e38), "float32", "--value-range -3e+38:3e+38 is not a range of float32"),
+            ((0.0, 1e39), "float32", "--value-range 0:1e+39 is not a range of float32"),
+            ((0.0, 256.0), "uint8", "--value-range 0:256 is not a range of uint8"),
+            ((0.0, 0.5), "uint8", "--value-range 0:0.5 is not a range of uint8"),
+            ((0.0, 2.0**60), "int64", "--value-range 0:1.15292e+18 is not a range of int64"),
+            ((0.0, 2.0**63), "int64", "--value-range 0:9.22337e+18 is not a range of int64"),
+            ((0.0, 2.0), "bool", "--value-range 0:2 is not a range of bool"),
         ],
     )
     def test_ranges_that_are_none(
@@ -132,7 +132,7 @@ class TestWhatTheGraphShows:
             (note,) = baseline.notes
             assert note == (
                 f"the input is taken to hold 0 to 255, as {first.partition(' ')[0]} 'first'"
-                " rescales it; --range LOW:HIGH sets another range"
+                " rescales it; --value-range LOW:HIGH sets another range"
             )
             assert (array.min() >= 0, array.max() <= 255, array.max() > 254) == (True,) * 3
 

@@ -109,6 +109,9 @@ def test_many_inputs_are_left_out_in_groups() -> None:
     answers = responses(40)
     sample = metrics.Sample(answers.mean(axis=0).reshape(GRID.shape), None, answers)
     assert len(sample.replicates) == 16
+    for group, replicate in enumerate(sample.replicates):
+        others = answers[np.arange(40) % 16 != group]
+        assert np.array_equal(replicate, others.mean(axis=0).reshape(GRID.shape))
 
 
 def test_rings() -> None:

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from scotoma.adjoint.result import Adjoint, Missing
 from scotoma.adjoint.run import Runner, Tape
-from scotoma.adjoint.split import build
+from scotoma.adjoint.split import build, reached
 
-__all__ = ["Adjoint", "Missing", "Runner", "Tape", "build"]
+__all__ = ["Adjoint", "Missing", "Runner", "Tape", "build", "reached"]

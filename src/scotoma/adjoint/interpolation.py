@@ -8,11 +8,12 @@ step by step as onnxruntime does it: at a tie that decides which cell is read.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scotoma.adjoint.registry import NoAdjointError
+from scotoma.trace.nearest import TIE, Region, coordinates, copied
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 LONGEST = 1 << 20
 """Cells of an axis that are still listed."""
-TIE = np.float32(1e-6)
-"""How close to a cell, or to the middle of two, a rounded coordinate counts as being there."""
 MOST = 1 << 22
 """Weights of an axis that are still listed."""
 
@@ -71,14 +70,6 @@ class Taps:
         return Taps(self.size_out, cells, found)
 
 
-@dataclass(frozen=True, slots=True)
-class Region:
-    """The part of an axis that a crop looks at, in shares of the axis from its first cell."""
-
-    start: float
-    end: float
-
-
 def taps(resampling: Resampling, cubic_coeff_a: float, region: Region | None = None) -> Taps:
     """Return what the outputs of an axis are made of.
 
@@ -100,20 +91,22 @@ def taps(resampling: Resampling, cubic_coeff_a: float, region: Region | None = N
     if max(r.size_in, r.size_out) > LONGEST:
         raise NoAdjointError("an axis of it is too long to list")
     if r.mode == "nearest":
-        found = Taps(r.size_in, _nearest(r, _single(r, region))[:, None], np.ones((r.size_out, 1)))
+        found = Taps(
+            r.size_in, _nearest(r, _coordinates(r, region))[:, None], np.ones((r.size_out, 1))
+        )
     else:
         found = _smooth(r, cubic_coeff_a, region)
     if region is None:
         return found
     # What lies outside gets the extrapolation value.
-    places = _single(r, region)
+    places = _coordinates(r, region)
     inside = (places >= 0) & (places <= r.size_in - 1)
     return Taps(r.size_in, found.cells, found.weights * inside[:, None])
 
 
 def _smooth(r: Resampling, a: float, region: Region | None) -> Taps:
     """Return the taps of linear and cubic interpolation."""
-    first, beyond = _exact(r) if region is None else _split(_single(r, region))
+    first, beyond = _exact(r) if region is None else _split(_coordinates(r, region))
     if r.antialias and r.scale < 1:
         return _antialiased(r, a, first, beyond)
     last = r.size_in - 1
@@ -183,53 +176,17 @@ def _split(places: Places) -> tuple[Cells, Weights]:
     return first.astype(np.int64), np.where(beyond <= TIE, 0.0, beyond)
 
 
-def _single(r: Resampling, region: Region | None) -> Places:
+def _coordinates(r: Resampling, region: Region | None) -> Places:
     """Return the coordinates with the rounding errors of onnxruntime."""
-    return np.asarray(_rounded(r, region), np.float32)
-
-
-def _rounded(r: Resampling, region: Region | None) -> Any:
-    one: Any = np.float32
-    o = np.arange(r.size_out, dtype=one)
-    scale, size_in, size_out = one(float(r.scale)), one(r.size_in), one(r.size_out)
-    half, last = one(0.5), one(r.size_in - 1)
-    if region is not None:
-        start, end = one(region.start), one(region.end)
-        if r.size_out == 1:
-            return np.full(1, 0.5 * float(start + end) * float(last), one)
-        return start * last + (o * (end - start) * last) / (size_out - one(1))
-    match r.transformation:
-        case "half_pixel":
-            return (o + half) / scale - half
-        case "pytorch_half_pixel":
-            return (o + half) / scale - half if r.size_out > 1 else np.zeros_like(o)
-        case "half_pixel_symmetric":
-            offset = size_in / one(2) * (one(1) - size_out / (scale * size_in))
-            # This one is in double precision there.
-            exact = float(offset) + (o.astype(float) + 0.5) / float(scale) - 0.5
-            return exact.astype(one)
-        case "align_corners":
-            return o * last / (size_out - one(1)) if r.size_out > 1 else np.zeros_like(o)
-        case "asymmetric":
-            return o / scale
-        case "tf_half_pixel_for_nn":
-            return (o + half) / scale
-        case other:
-            raise NoAdjointError(f"its coordinates ({other}) are not known")
+    found = coordinates(r, region)
+    if found is None:
+        raise NoAdjointError(f"its coordinates ({r.transformation}) are not known")
+    return found
 
 
 def _nearest(r: Resampling, places: Places) -> Cells:
     """Return the cell that each output copies."""
-    whole = np.floor(places)
-    match r.nearest_mode:
-        case "floor":
-            chosen = whole
-        case "ceil":
-            chosen = np.ceil(places)
-        case "round_prefer_ceil":
-            chosen = np.where(places - whole >= 0.5 - TIE, whole + 1, whole)
-        case "round_prefer_floor":
-            chosen = np.where(places - whole > 0.5 + TIE, whole + 1, whole)
-        case other:
-            raise NoAdjointError(f"its nearest_mode {other!r} is not known")
-    return np.clip(chosen, 0, r.size_in - 1).astype(np.int64)
+    chosen = copied(r, places)
+    if chosen is None:
+        raise NoAdjointError(f"its nearest_mode {r.nearest_mode!r} is not known")
+    return chosen

@@ -69,3 +69,9 @@ def known() -> tuple[tuple[str, str], ...]:
     """Return domain and type of all operators that have a rule, sorted."""
     _load()
     return tuple(sorted(_RULES))
+
+
+def stopping() -> tuple[tuple[str, str], ...]:
+    """Return domain and type of all operators that stop gradients by nature, sorted."""
+    _load()
+    return tuple(sorted(_STOPS))

@@ -30,7 +30,9 @@ MALFORMED = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeErro
 """What rules raise for inputs and attributes that make no sense."""
 
 
-def build(resolution: Resolution, targets: Sequence[str], wanted: Sequence[str]) -> Adjoint:
+def build(
+    resolution: Resolution, targets: Sequence[str], wanted: Sequence[str], *, apart: bool = False
+) -> Adjoint:
     """Split a model into its forward and its adjoint.
 
     Nothing is run, and no large weight is read.
@@ -43,6 +45,9 @@ def build(resolution: Resolution, targets: Sequence[str], wanted: Sequence[str])
         Tensors of the main graph that cotangents are given of.
     wanted
         Tensors whose gradients are asked for: inputs of the graph, or inner tensors.
+    apart
+        The wanted tensors count as independent of each other: the gradient of one does not hold
+        what it does to the target by way of another.
 
     Returns
     -------
@@ -59,7 +64,7 @@ def build(resolution: Resolution, targets: Sequence[str], wanted: Sequence[str])
     WeightsUnavailableError
         If a small constant of the file cannot be read.
     """
-    split = _Split(resolution)
+    split = _Split(resolution, frozenset(wanted) if apart else frozenset())
     known = {value.name for value in resolution.model.main.inputs}
     known.update(name for operator in resolution.operators for name in operator.outputs)
     for name in (*targets, *wanted):
@@ -69,11 +74,25 @@ def build(resolution: Resolution, targets: Sequence[str], wanted: Sequence[str])
     return split.result()
 
 
+def reached(resolution: Resolution, wanted: Iterable[str]) -> set[str]:
+    """Return all tensors that some of these have an effect on that gradients can carry."""
+    live = set(wanted)
+    captured = all_captured(resolution)
+    for operator in resolution.operators:
+        if registry.is_stop(operator.domain, operator.op_type):
+            continue
+        if not live.isdisjoint((*operator.inputs, *captured.get(operator, ()))):
+            live.update(name for name in operator.outputs if name)
+    return live
+
+
 class _Split:
     """The state of one sweep."""
 
-    def __init__(self, resolution: Resolution) -> None:
+    def __init__(self, resolution: Resolution, ends: frozenset[str]) -> None:
         self.resolution = resolution
+        self.ends = ends
+        """Tensors that no gradient goes back beyond."""
         self.stored = stored_tensors(resolution)
         self.captured = all_captured(resolution)
         self.weights = Weights()
@@ -98,6 +117,8 @@ class _Split:
 
     def value(self, name: str) -> str:
         """Return a constant, or else declare a residual."""
+        if not name:
+            raise NoAdjointError("its inputs or attributes make no sense: one is missing")
         constant = self.cloner.constant(name)
         if constant is not None:
             return constant
@@ -129,7 +150,7 @@ class _Split:
     def sweep(self, targets: tuple[str, ...], wanted: tuple[str, ...]) -> None:
         """Emit the gradients of all tensors between the wanted ones and the targets."""
         self.targets, self.wanted = targets, wanted
-        live = self.live(wanted)
+        live = reached(self.resolution, wanted)
         for target in targets:
             if target in live and target in self.packed:
                 missing = self.unordered(target)
@@ -152,20 +173,11 @@ class _Split:
         reason = "what it makes is packed in blocks of channels"
         return Missing(made.name, domain + made.op_type, reason)
 
-    def live(self, wanted: Iterable[str]) -> set[str]:
-        """Return all tensors that some wanted one has an effect on that gradients can carry."""
-        live = set(wanted)
-        for operator in self.resolution.operators:
-            if registry.is_stop(operator.domain, operator.op_type):
-                continue
-            names = (*operator.inputs, *self.captured.get(operator, ()))
-            if not live.isdisjoint(names):
-                live.update(name for name in operator.outputs if name)
-        return live
-
     def step(self, operator: Operator, live: set[str]) -> None:
         """Turn the gradients of an operator's outputs into those of its inputs."""
         if registry.is_stop(operator.domain, operator.op_type):
+            return
+        if not self.ends.isdisjoint(operator.outputs):
             return
         grads = [self.total(name) for name in operator.outputs]
         blocks: dict[Missing, None] = {}

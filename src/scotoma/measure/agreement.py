@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,6 +56,14 @@ class Agreement:
     """The first of them."""
     figures: dict[str, tuple[float | None, float | None]]
     """The same figure of the reference and of the measured map."""
+
+    def in_pixels(self, tile: int) -> Agreement:
+        """Return the same of a map in tiles, which are named by their first pixel."""
+        named = (self.contradicting, self.unmoved_pixels)
+        contradicting, unmoved = (
+            tuple(tuple(place * tile for place in cell) for cell in cells) for cells in named
+        )
+        return replace(self, contradicting=contradicting, unmoved_pixels=unmoved)
 
     def document(self) -> dict[str, Any]:
         """Return the comparison under the keys of the JSON contract."""

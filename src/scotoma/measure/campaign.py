@@ -54,11 +54,11 @@ def campaign(facts: Facts, setup: Setup, options: MeasureOptions) -> Campaign:
     Where something moves, the graph's claims are not relied on any further, and the places are
     perturbed like all others. Places are perturbed together only if they answer as they do alone.
     """
-    subject, structural = setup.subject, setup.structural
+    subject = setup.subject
     notes: list[str] = []
-    dead = None if structural is None else subject.lattice.tiles(structural.dead)
+    dead = None if setup.dead is None else subject.lattice.tiles(setup.dead)
     passes = 0
-    trusted = structural is not None
+    trusted = dead is not None
     if dead is not None and dead.any():
         passes = len(subject.baselines) * len(setup.signs)
         if moves_together(subject, setup.signs, dead):
@@ -91,7 +91,8 @@ def _plan(
         setup.subject.lattice,
         resolution=options.resolution,
         reaches=None if reach is None else list(zip(*reach, strict=True)),
-        walk=None if setup.structural is None else setup.structural.walk,
+        # Of tiles nobody knows which of their pixels the graph gives least weight.
+        walk=None if setup.structural is None or setup.tile > 1 else setup.structural.walk,
         skipped=skipped,
         variants=plan.Variants(len(setup.subject.baselines), setup.channels, setup.signs),
         seed=options.seed,

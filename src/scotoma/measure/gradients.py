@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from collections import deque
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from scotoma import adjoint
 from scotoma.errors import MeasurementError
+from scotoma.measure import directions
 from scotoma.measure.influence import Gradients
 from scotoma.measure.links import Links, cuts, held
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from scotoma.adjoint import Adjoint
     from scotoma.facts import Facts
-    from scotoma.measure.functional import Functional
     from scotoma.measure.links import Record
     from scotoma.measure.setup import Setup
 
@@ -30,13 +30,6 @@ if TYPE_CHECKING:
     Numbers = npt.NDArray[np.float64]
     Cotangents = Mapping[str, Array]
 
-MOST_EXACT = 64
-"""The norm over so many elements of the target is taken exactly, with a cotangent for each."""
-COTANGENTS = 16
-"""Random cotangents by input where there are several inputs: a norm from m of them has a relative
-error of 1 / sqrt(2 m), here 18 %, and the mean over four inputs half of that."""
-COTANGENTS_ALONE = 32
-"""Likewise of one input."""
 FEWEST = 4
 """Fewer random cotangents are no estimate."""
 PARTS = 4
@@ -62,7 +55,7 @@ def build(facts: Facts, tensors: Sequence[str], name: str) -> Adjoint:
         If an operator on the way has no adjoint, a weight cannot be read, or the residuals take
         too much memory.
     """
-    made = _build(facts, tensors, name)
+    made = _build(facts, tensors, [name])
     _require_memory(made.residual_bytes, made.residual_bytes)
     return made
 
@@ -76,24 +69,21 @@ def build_links(facts: Facts, tensors: Sequence[str], name: str) -> tuple[Adjoin
         As `build`; of the memory only where the model cannot be cut into links that are small
         enough.
     """
-    made = _build(facts, tensors, name)
+    made = _build(facts, tensors, [name])
     if made.residual_bytes <= LARGEST_RESIDUALS:
         return (made,)
-    ends = cuts(facts, tensors, made.residual_bytes, LARGEST_RESIDUALS / 2)
+    ends = cuts(facts, name, tensors, made, LARGEST_RESIDUALS / 2)
     if not ends:
         _require_memory(made.residual_bytes, made.residual_bytes)
-    targets = [*([end] for end in ends), tensors]
-    links = tuple(
-        _build(facts, target, start) for start, target in zip([name, *ends], targets, strict=True)
-    )
+    starts, targets = [(name,), *ends], [*ends, tensors]
+    links = tuple(_build(facts, *link) for link in zip(targets, starts, strict=True))
     _require_memory(held(links), made.residual_bytes)
     return links
 
 
-def _build(facts: Facts, tensors: Sequence[str], name: str) -> Adjoint:
-    made = adjoint.build(facts.resolution, tensors, [name])
-    missing = made.incomplete.get(name)
-    if missing:
+def _build(facts: Facts, tensors: Sequence[str], names: Sequence[str]) -> Adjoint:
+    made = adjoint.build(facts.resolution, tensors, names, apart=True)
+    for missing in made.incomplete.values():
         first, more = missing[0], len(missing) - 1
         others = f" and {more} more operator{'' if more == 1 else 's'}" if more else ""
         raise NoGradientError(
@@ -141,7 +131,7 @@ def gradients(
     # The residuals of links are made again in every pass: two passes would hold them twice.
     runner, workers = Links(links), _workers() if len(links) == 1 else 1
     shape = subject.lattice.pixels
-    random = _is_random(setup)
+    random = directions.is_random(setup)
     responses = np.zeros((count, math.prod(shape)))
     linked = np.zeros(responses.shape[1], bool)
     variance = np.zeros(responses.shape[1])
@@ -153,12 +143,15 @@ def gradients(
         if number == 0:
             total = _affordable(setup, tape, runner, workers, seconds=seconds, start=start)
         sums = _Sums(setup)
-        pending = cotangents(setup, number, total, seed)
+        pending = directions.cotangents(setup, number, total, seed)
         with ThreadPoolExecutor(workers) as pool:
-            while chunk := list(islice(pending, workers)):
-                passes = [pool.submit(back, setup, runner, tape, array) for _, array in chunk]
-                for (counts, _), done in zip(chunk, passes, strict=True):
-                    sums.add(done.result()[subject.name][0], counts=counts)
+            passes: deque[tuple[bool, Future[dict[str, Array]]]] = deque()
+            for counts, array in pending:
+                if len(passes) > workers:  # one is ready for whoever is first
+                    _take(sums, passes, subject.name)
+                passes.append((counts, pool.submit(back, setup, runner, tape, array)))
+            while passes:
+                _take(sums, passes, subject.name)
         responses[number] = sums.norm()
         linked |= sums.linked
         if random:
@@ -174,6 +167,12 @@ def gradients(
         residual_bytes=held(links),
         seconds=perf_counter() - start,
     )
+
+
+def _take(sums: _Sums, passes: deque[tuple[bool, Future[dict[str, Array]]]], name: str) -> None:
+    """Add the result of the pass that was begun first."""
+    counts, done = passes.popleft()
+    sums.add(done.result()[name][0], counts=counts)
 
 
 def _workers() -> int:
@@ -213,7 +212,7 @@ class _Sums:
         self._order = (*summed, *kept, *axes)
         channels = 1 if axis is None else subject.baseline(0).shape[axis]
         shape = (channels, math.prod(subject.lattice.pixels))
-        self._random = _is_random(setup)
+        self._random = directions.is_random(setup)
         self._squares = np.zeros((PARTS if self._random else 1, *shape))
         self._fourths = np.zeros(shape)
         self._number = 0
@@ -261,25 +260,6 @@ def _relative(variance: Numbers, values: Numbers) -> float:
     return float(np.sqrt(np.mean(variance[live] / values[live] ** 2))) if live.any() else 0.0
 
 
-def _is_random(setup: Setup) -> bool:
-    """Tell whether the map is an estimate from random cotangents."""
-    return setup.functional.kind == "l2" and _elements(setup) > MOST_EXACT
-
-
-def _elements(setup: Setup) -> int:
-    return sum(array.size for array in setup.subject.answer(0))
-
-
-def directions(setup: Setup) -> tuple[int, bool]:
-    """Return the cotangents that count for each input given time, and whether they are random."""
-    random = _is_random(setup)
-    if setup.functional.kind != "l2":
-        return 1, random
-    if random:
-        return COTANGENTS_ALONE if len(setup.subject.baselines) == 1 else COTANGENTS, random
-    return _elements(setup), random
-
-
 def _affordable(
     setup: Setup,
     tape: Record,
@@ -291,12 +271,10 @@ def _affordable(
 ) -> int:
     """Return the cotangents for each input that there is time for."""
     inputs = len(setup.subject.baselines)
+    wanted, random = directions.count(setup)
     if setup.functional.kind != "l2":
-        wanted = least = 2
-    elif _is_random(setup):
-        wanted, least = COTANGENTS_ALONE if inputs == 1 else COTANGENTS, FEWEST
-    else:
-        wanted = least = _elements(setup)
+        wanted += 1  # that which does not count
+    least = FEWEST if random else wanted
     if seconds is None:
         return wanted
     ones = {name: np.ones((1, *array.shape)) for name, array in tape.targets.items()}
@@ -315,63 +293,6 @@ def _affordable(
             f"gradients would take about {need:.0f} s, more than the budget leaves"
         )
     return min(wanted, possible)
-
-
-def cotangents(
-    setup: Setup, number: int, total: int, seed: int
-) -> Iterator[tuple[bool, Cotangents]]:
-    """Yield the cotangents of one input, and whether each counts for the map."""
-    tensors, answers = setup.target.tensors, setup.subject.answer(number)
-    functional = setup.subject.functionals[number]
-    generator = np.random.default_rng([seed, number])
-    if _is_random(setup):
-        for _ in range(total):
-            yield True, _signs(tensors, answers, generator)
-    elif functional.kind == "l2":
-        for tensor, answer in zip(tensors, answers, strict=True):
-            for element in range(answer.size):
-                yield True, _one_hot(tensors, answers, tensor, element)
-    else:
-        yield True, _slope(functional, tensors, answers)
-        # A gradient can cancel; along a random direction it does not.
-        yield (
-            False,
-            {
-                name: generator.standard_normal(answer.shape, np.float32)
-                for name, answer in zip(tensors, answers, strict=True)
-            },
-        )
-
-
-def _slope(functional: Functional, tensors: Sequence[str], answers: Sequence[Array]) -> Cotangents:
-    """Return the derivative of the functional's number by the target."""
-    if functional.kind == "sum":
-        return {
-            name: np.ones(a.shape, np.float32) for name, a in zip(tensors, answers, strict=True)
-        }
-    if functional.kind == "logit":
-        index = functional.index
-        element = int(np.argmax(answers[0])) if index is None else index
-        return _one_hot(tensors, answers, tensors[0], element)
-    largest = int(np.argmax([float(answer.max()) for answer in answers]))
-    return _one_hot(tensors, answers, tensors[largest], int(np.argmax(answers[largest])))
-
-
-def _signs(
-    tensors: Sequence[str], answers: Sequence[Array], generator: np.random.Generator
-) -> Cotangents:
-    return {
-        name: (generator.integers(0, 2, answer.shape, np.int8) * 2 - 1).astype(np.float32)
-        for name, answer in zip(tensors, answers, strict=True)
-    }
-
-
-def _one_hot(
-    tensors: Sequence[str], answers: Sequence[Array], tensor: str, element: int
-) -> Cotangents:
-    array = np.zeros(answers[tensors.index(tensor)].shape, np.float32)
-    array.reshape(-1)[element] = 1
-    return {tensor: array}
 
 
 def require_same(setup: Setup, number: int, tape: adjoint.Tape | Record) -> None:

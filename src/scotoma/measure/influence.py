@@ -123,8 +123,9 @@ class Influence:
     """A map of how much the target changes when one input pixel does, per unit of input."""
 
     values: npt.NDArray[np.float64]
-    """Mean over the inputs, at least 0, at the resolution of the input: one axis per spatial axis.
-    Where a pixel was not perturbed, an estimate from those around it."""
+    """Mean over the inputs, at least 0; one axis per spatial axis of the input, at its resolution,
+    or in cells of `tile` pixels where that would take too much memory. Where a pixel was not
+    perturbed, an estimate from those around it."""
     dead: npt.NDArray[np.bool_]
     """Perturbed, and nothing in the target changed on any input: bit for bit. Shape of the map.
     Where gradients were not confirmed: without a gradient on any input."""
@@ -161,6 +162,9 @@ class Influence:
     """Ctrl-C ended the measurement early."""
     notes: tuple[str, ...]
     """What a reader of the map must know, one sentence each."""
+    tile: int = 1
+    """Pixels along each axis that share a cell of the map. Above 1 all arrays and places here are
+    of cells; a cell is dead where no pixel of it that was perturbed moved anything."""
 
     gradients: Gradients | None = None
     """Where the map comes from; None: from perturbation alone."""

@@ -118,7 +118,7 @@ def _read(file: IO[bytes], plan: Plan, index: int) -> Response | None:
     """Return the record of a unit; None where it is torn or not there."""
     head = file.read(HEAD.size)
     unit = plan.unit(index)
-    places = len(unit.places)
+    places = unit.count
     expected = HEAD.pack(index, plan.variants.inputs, places)
     body = file.read(places * (8 * plan.variants.inputs + 1)) if head == expected else b""
     check = file.read(CHECK.size)

@@ -32,6 +32,8 @@ class Ledger:
     def __init__(self, lattice: Lattice, inputs: int) -> None:
         self._lattice = lattice
         self._inputs = inputs
+        self.shape = lattice.pixels
+        """Of the map."""
         self._flat: list[npt.NDArray[np.int64]] = []
         self._values: list[npt.NDArray[np.float64]] = []
         self._moved: list[npt.NDArray[np.bool_]] = []
@@ -46,8 +48,11 @@ class Ledger:
             axis += len(self._lattice.pixels)
             profile[self._lattice.span(axis, int(unit.positions[0][0]))] = response.values.mean()
             return
-        flat = np.ravel_multi_index(tuple(unit.places.T), self._lattice.shape)
-        self._flat.append(np.asarray(flat, np.int64))
+        self._keep(unit, response)
+
+    def _keep(self, unit: Unit, response: Response) -> None:
+        """Keep the answer of places."""
+        self._flat.append(unit.flat(self._lattice.shape))
         self._values.append(response.values)
         self._moved.append(response.moved)
         if len(self._flat) >= COMPACT:
@@ -63,7 +68,14 @@ class Ledger:
     def places(
         self,
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-        """Return the places in row-major order, (places, axes), their influence and liveness."""
+        """Return what has an answer, in row-major order.
+
+        Returns
+        -------
+        tuple
+            Places on the map, (places, axes): the pixels, or the middle ones of the patches; their
+            influence, (inputs, places); whether they moved.
+        """
         if not self._flat:
             rank = len(self._lattice.shape)
             empty = np.zeros((0, rank), np.int64), np.zeros((self._inputs, 0))
@@ -72,7 +84,7 @@ class Ledger:
         # A dead place may have been perturbed once more with those of its colour.
         flat, first = np.unique(self._flat[0], return_index=True)
         places = np.stack(np.unravel_index(flat, self._lattice.shape), axis=-1)
-        return places, self._values[0][:, first], self._moved[0][first]
+        return self._lattice.middles(places), self._values[0][:, first], self._moved[0][first]
 
     def profile(self, kind: str) -> npt.NDArray[np.float64] | None:
         """Return the influence of whole rows or columns, NaN where not measured; None: nowhere."""

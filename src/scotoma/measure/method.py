@@ -11,18 +11,17 @@ import numpy as np
 
 from scotoma.errors import MeasurementError
 from scotoma.measure import stimuli
+from scotoma.measure.assemble import NO_WORK, Case, Found, assemble, evidence, interruption, work_of
 from scotoma.measure.confirm import Confirmed, confirm
 from scotoma.measure.gradients import NoGradientError, build_links, gradients
 from scotoma.measure.hybrid import hybrid
-from scotoma.measure.influence import Influence, Work
 from scotoma.measure.options import MeasureOptions
-from scotoma.measure.perturb import evidence, perturb, work_of
-from scotoma.measure.plan import DEAD, KINDS
+from scotoma.measure.perturb import perturb
 from scotoma.measure.setup import Setup, prepare
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
-    from scotoma.measure.influence import Gradients
+    from scotoma.measure.influence import Gradients, Influence
 
     Progress = Callable[[int, int], None]
 
@@ -69,6 +68,8 @@ def measure(
     if options.method == "perturb":
         return perturb(facts, setup, options, start, progress)
     if options.method == "hybrid":
+        if setup.tile > 1:
+            raise MeasurementError("a preview is a map of all pixels, which takes too much memory")
         return hybrid(facts, setup, options, start, progress)
     try:
         found = _gradients(facts, setup, options, start)
@@ -77,11 +78,12 @@ def measure(
             if isinstance(error, NoGradientError):
                 raise MeasurementError(f"no map from gradients: {error}") from error
             raise
-        return replace(perturb(facts, setup, options, start, progress), reason=str(error))
+        measured = perturb(facts, setup, options, start, progress)
+        return replace(measured, reason=str(error), notes=(*measured.notes, *_instead(measured)))
+    case = Case(facts, setup, options, start)
     if options.method == "adjoint":
-        return _influence(facts, setup, options, found, None, start)
-    confirmed = confirm(facts, setup, options, found, start, progress)
-    return _influence(facts, setup, options, found, confirmed, start)
+        return _influence(case, found, None)
+    return _influence(case, found, confirm(facts, setup, options, found, start, progress))
 
 
 def _gradients(facts: Facts, setup: Setup, options: MeasureOptions, start: float) -> Gradients:
@@ -92,6 +94,8 @@ def _gradients(facts: Facts, setup: Setup, options: MeasureOptions, start: float
     NoGradientError
         If it cannot be had, or does not answer what was asked.
     """
+    if setup.tile > 1:
+        raise NoGradientError("gradients give a map of all pixels, which takes too much memory")
     if options.finite:
         raise NoGradientError(f"gradients know no {options.finite}")
     quantiser = stimuli.quantiser(facts)
@@ -108,53 +112,41 @@ def _gradients(facts: Facts, setup: Setup, options: MeasureOptions, start: float
     return gradients(setup, links, options.seed, seconds)
 
 
-def _influence(
-    facts: Facts,
-    setup: Setup,
-    options: MeasureOptions,
-    found: Gradients,
-    confirmed: Confirmed | None,
-    start: float,
-) -> Influence:
+def _influence(case: Case, found: Gradients, confirmed: Confirmed | None) -> Influence:
     """Put together a map from gradients and what perturbation said of it."""
-    shape = found.linked.shape
-    dead = ~found.linked if confirmed is None else confirmed.dead
-    notes = [*(setup.notes if confirmed is None else setup.notes_with_step)]
+    setup, shape = case.setup, found.linked.shape
     if confirmed is None:
-        work = Work(0, 0, dict.fromkeys((*KINDS, DEAD), 0), multiplexed=False, batch=1)
-        notes += _unconfirmed(setup, dead)
+        dead, work, interrupted = ~found.linked, NO_WORK, False
+        notes = [*setup.notes, *_unconfirmed(setup, dead)]
     else:
-        work = work_of(confirmed.campaign, confirmed.run)
-        notes += [*confirmed.notes, *evidence(setup, dead)]
-    interrupted = confirmed is not None and confirmed.run.interrupted
-    if interrupted:
-        notes.append(f"interrupted after {work.passes:,} of {work.planned:,} passes")
-    return Influence(
+        dead, work = confirmed.dead, work_of(confirmed.campaign, confirmed.run)
+        notes = [*setup.notes_with_step, *confirmed.notes, *evidence(setup, dead)]
+        interrupted = confirmed.run.interrupted
+        if interrupted:
+            notes.append(interruption(work))
+    everywhere = np.ones(shape, bool)
+    made = Found(
         values=found.responses.mean(axis=0).reshape(shape),
         dead=dead,
-        probed=np.ones(shape, bool),
-        places=np.argwhere(np.ones(shape, bool)),
+        probed=everywhere,
+        places=np.argwhere(everywhere),
         responses=found.responses,
-        row_profile=None,
-        column_profile=None,
-        structural=setup.structural,
-        resolution=facts.resolution,
-        facts=facts,
-        target=setup.target,
-        functional=setup.functional,
-        options=options,
-        baselines=setup.subject.baselines,
-        difference=setup.difference,
-        steps=(setup.step,) * len(setup.subject.baselines),
         samples=shape,
         work=work,
-        seconds=perf_counter() - start,
-        complete=not interrupted,
         interrupted=interrupted,
-        notes=tuple(dict.fromkeys(notes)),
-        gradients=found,
-        confirmation=None if confirmed is None else confirmed.confirmation,
+        notes=notes,
     )
+    confirmation = None if confirmed is None else confirmed.confirmation
+    return replace(assemble(case, made), gradients=found, confirmation=confirmation)
+
+
+def _instead(measured: Influence) -> list[str]:
+    """Name the preview where a step that was asked for reached a part of the pixels only."""
+    options = measured.options
+    asked = options.delta is not None and options.resolution is None
+    if not asked or measured.full or stimuli.quantiser(measured.facts) is not None:
+        return []
+    return ["--method hybrid previews this step at every pixel, and says how far it is off"]
 
 
 def _unconfirmed(setup: Setup, dead: np.ndarray) -> list[str]:

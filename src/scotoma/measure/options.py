@@ -33,7 +33,7 @@ class MeasureOptions:
     large ``delta``, see `scotoma.measure.hybrid`."""
     functional: str = "l2"
     """``l2``, ``sum``, ``max``, ``logit`` or ``logit:K``; see `scotoma.measure.functional`."""
-    output: str | None = None
+    tensor: str | None = None
     """Any tensor of the main graph; None: the last feature maps."""
 
     unit: tuple[int, ...] | None = None
@@ -125,6 +125,8 @@ class MeasureOptions:
         stated = {"resolution": self.resolution is not None, "passes": self.passes is not None}
         for name in (name for name, is_set in stated.items() if is_set):
             raise UsageError(f"the method 'hybrid' maps all pixels and knows no {name}")
+        if self.resume:
+            raise UsageError("the method 'hybrid' cannot resume: it keeps no journal")
 
     @property
     def finite(self) -> str:

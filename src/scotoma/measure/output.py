@@ -143,6 +143,7 @@ def document(influence: Influence, summary: Summary | None = None) -> dict[str, 
         "resolution": {
             "full": influence.full,
             "samples": list(influence.samples),
+            **({"tile": influence.tile} if influence.tile > 1 else {}),
             "probed": int(influence.probed.sum()),
             "pixels": influence.probed.size,
         },
@@ -248,14 +249,25 @@ def _preview_document(influence: Influence) -> dict[str, Any] | None:
 def _influence_document(influence: Influence, summary: Summary) -> dict[str, Any]:
     """Return the figures of the map as plain numbers."""
     values = influence.values
-    rows, columns = metrics.dead_ranges(influence.dead)
+    lines = metrics.dead_ranges(influence.dead)
+    rows, columns = (
+        _in_pixels(ranges, influence.tile, size)
+        for ranges, size in zip(lines, (1, *influence.facts.image_size)[-2:], strict=True)
+    )
     plain = {key: found.value for key, found in summary.figures.items()}
     return {
         "max": float(values.max()),
         "min": float(values.min()),
-        "argmax": [int(i) for i in np.unravel_index(int(values.argmax()), values.shape)],
+        "argmax": [
+            int(i) * influence.tile for i in np.unravel_index(int(values.argmax()), values.shape)
+        ],
         "dead_pixel_fraction": plain.get("dead_pixel_fraction"),
-        "dead_rows": [list(limits) for limits in rows],
-        "dead_cols": [list(limits) for limits in columns],
+        "dead_rows": rows,
+        "dead_cols": columns,
         **{key: plain.get(key) for key in PLAIN},
     }
+
+
+def _in_pixels(ranges: Sequence[tuple[int, int]], tile: int, size: int) -> list[list[int]]:
+    """Return ranges of cells of the map as ranges of pixels, both ends included."""
+    return [[first * tile, min((last + 1) * tile, size) - 1] for first, last in ranges]

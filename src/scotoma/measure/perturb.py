@@ -5,24 +5,24 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from contextlib import nullcontext
-from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scotoma import metrics
 from scotoma.errors import MeasurementError
 from scotoma.measure import journal
+from scotoma.measure.assemble import Case, Found, assemble, evidence, interruption, maps, work_of
 from scotoma.measure.boxes import same_bits
 from scotoma.measure.campaign import Campaign, campaign
 from scotoma.measure.execute import Limits, Run
-from scotoma.measure.influence import Influence, Work
 from scotoma.measure.ledger import Ledger
-from scotoma.measure.plan import COLUMNS, DEAD, KINDS, ROWS
+from scotoma.measure.plan import COLUMNS, ROWS
 from scotoma.measure.prober import Prober
+from scotoma.measure.tiles import TiledLedger, line_in_tiles
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
+    from scotoma.measure.influence import Influence
     from scotoma.measure.options import MeasureOptions
     from scotoma.measure.setup import Setup
 
@@ -60,7 +60,7 @@ def perturb(
     """
     ready = campaign(facts, setup, options)
     run = carry_out(ready, setup, options, start, progress)
-    return _influence(facts, setup, options, ready, run, perf_counter() - start)
+    return _influence(Case(facts, setup, options, start), ready, run)
 
 
 def carry_out(
@@ -79,6 +79,8 @@ def carry_out(
     """
     chosen, subject = ready.plan, setup.subject
     ledger = Ledger(subject.lattice, len(subject.baselines))
+    if setup.tile > 1:
+        ledger = TiledLedger(subject.lattice, len(subject.baselines), setup.tile)
     if ready.dead is not None:
         ledger.add_dead(ready.dead)
     budget = options.seconds
@@ -127,115 +129,50 @@ def _digest(ready: Campaign, setup: Setup, options: MeasureOptions) -> str:
     return ready.plan.digest(repr(texts).encode(), repr(more).encode(), state.digest())
 
 
-def _influence(
-    facts: Facts,
-    setup: Setup,
-    options: MeasureOptions,
-    ready: Campaign,
-    run: Run,
-    seconds: float,
-) -> Influence:
+def _influence(case: Case, ready: Campaign, run: Run) -> Influence:
     """Put together what a run has found."""
-    subject = setup.subject
-    places, responses, moved = run.ledger.places()
-    if not len(places) and not run.interrupted and run.done == 0:
+    setup, stated = case.setup, case.options.resolution is not None
+    pixels, responses, moved = run.ledger.places()
+    if not len(pixels) and not run.interrupted and run.done == 0:
         raise MeasurementError(
             "nothing could be measured within the limits: one pixel takes"
             f" {ready.plan.cost(0)} passes; allow more with --budget or --passes"
         )
-    pixels = subject.lattice.middles(places)
-    values, dead, probed = maps(subject.lattice.pixels, pixels, responses, moved)
+    values, dead, probed = maps(run.ledger.shape, pixels, responses, moved)
     unfinished = run.done < len(ready.plan)
-    stated = options.resolution is not None
     notes = [*setup.notes_with_step, *ready.notes]
+    work = work_of(ready, run)
     if run.interrupted:
-        notes.append(f"interrupted after {run.spent:,} of {run.total:,} passes")
+        notes.append(interruption(work))
     elif unfinished and stated:
         notes.append(f"the limit was reached after {run.spent:,} of {run.total:,} passes")
-    if not probed.all():
-        notes.append(_sampled(int(probed.sum()), probed.size, subject.lattice.patch))
-    notes += evidence(setup, dead)
-    return Influence(
+    if not probed.all() or (unfinished and setup.tile > 1):
+        notes.append(_sampled(setup, int(probed.sum()), probed.size))
+    found = Found(
         values=values,
         dead=dead,
         probed=probed,
         places=pixels,
         responses=responses,
-        row_profile=run.ledger.profile(ROWS),
-        column_profile=run.ledger.profile(COLUMNS),
-        structural=setup.structural,
-        resolution=facts.resolution,
-        facts=facts,
-        target=setup.target,
-        functional=setup.functional,
-        options=options,
-        baselines=subject.baselines,
-        difference=setup.difference,
-        steps=(setup.step,) * len(subject.baselines),
         samples=tuple(map(len, ready.plan.samples)),
-        work=work_of(ready, run),
-        seconds=seconds,
-        complete=not run.interrupted and not (unfinished and stated),
+        work=work,
         interrupted=run.interrupted,
-        notes=tuple(dict.fromkeys(notes)),
+        complete=not (unfinished and stated),
+        notes=[*notes, *evidence(setup, dead)],
+        row_profile=line_in_tiles(run.ledger.profile(ROWS), setup.tile),
+        column_profile=line_in_tiles(run.ledger.profile(COLUMNS), setup.tile),
     )
+    return assemble(case, found)
 
 
-def work_of(ready: Campaign, run: Run) -> Work:
-    """Return what a run has cost."""
-    kinds = ready.plan.kinds[: run.done]
-    per_kind = {
-        kind: sum(map(ready.plan.cost, np.flatnonzero(kinds == number).tolist()))
-        for number, kind in enumerate(KINDS)
-    }
-    return Work(
-        passes=run.spent,
-        planned=run.total,
-        kinds={**per_kind, DEAD: ready.passes},
-        multiplexed=ready.several,
-        batch=ready.batch,
-    )
-
-
-def evidence(setup: Setup, dead: np.ndarray) -> list[str]:
-    """Return what to say of pixels that are dead though the graph connects them."""
-    if setup.structural is None:
-        return []
-    count = int((dead & ~setup.structural.dead).sum())
-    if not count:
-        return []
-    said = (
-        f"{_counted(count, 'pixel')} more than the graph says changed nothing on"
-        f" {_counted(len(setup.subject.baselines), 'input')}: evidence, not proof, that nothing"
-        f" reads {'it' if count == 1 else 'them'}"
-    )
-    return [said]
-
-
-def maps(
-    shape: tuple[int, ...],
-    pixels: np.ndarray,
-    responses: np.ndarray,
-    moved: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the maps of influence, dead pixels and perturbed pixels."""
-    values = np.zeros(shape)
-    dead, probed = np.zeros(shape, bool), np.zeros(shape, bool)
-    at = tuple(pixels.T)
-    values[at] = responses.mean(axis=0)
-    dead[at] = ~moved
-    probed[at] = True
-    if probed.any() and not probed.all():
-        values = metrics.fill(values, probed)
-    return values, dead, probed
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
-def _sampled(count: int, pixels: int, patch: int) -> str:
-    what = f"{count:,} of {pixels:,} pixels were"
+def _sampled(setup: Setup, count: int, cells: int) -> str:
+    patch = setup.subject.lattice.patch
+    if setup.tile > 1:
+        return (
+            f"pixels were perturbed in {count:,} of {cells:,} tiles: in the map each tile shows the"
+            " nearest of them, and dead figures count these alone"
+        )
+    what = f"{count:,} of {cells:,} pixels were"
     if patch > 1:
         what = f"{count:,} patches of {patch} pixels along each axis were"
     return (

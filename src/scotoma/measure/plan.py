@@ -66,10 +66,14 @@ class Lattice:
         found = (places[:, None] * self.patch + np.arange(self.patch)).ravel()
         return found[found < self.pixels[axis]]
 
-    def middles(self, places: Ints) -> Ints:
-        """Return the middle pixel of places, (places, axes): of two the first."""
-        ends = np.minimum((places + 1) * self.patch, np.array(self.pixels))
+    def middle(self, axis: int, places: Ints) -> Ints:
+        """Return the middle pixel of places along one axis: of two the first."""
+        ends = np.minimum((places + 1) * self.patch, self.pixels[axis])
         return np.asarray((places * self.patch + ends - 1) // 2)
+
+    def middles(self, places: Ints) -> Ints:
+        """Return the middle pixel of places, (places, axes)."""
+        return np.stack([self.middle(axis, along) for axis, along in enumerate(places.T)], axis=-1)
 
     def tiles(self, mask: Mask) -> Mask:
         """Return which places lie in the mask with all their pixels."""
@@ -101,6 +105,18 @@ class Unit:
         """Every place, (places, axes), row-major."""
         grid = np.meshgrid(*self.positions, indexing="ij")
         return np.stack([axis.ravel() for axis in grid], axis=-1)
+
+    @property
+    def count(self) -> int:
+        """Number of places; a row or a column is one."""
+        return prod(map(len, self.positions))
+
+    def flat(self, shape: tuple[int, ...]) -> Ints:
+        """Return the index of every place in a lattice of this shape, row-major."""
+        found = self.positions[0]
+        for size, along in zip(shape[1:], self.positions[1:], strict=True):
+            found = (found[:, None] * size + along).ravel()
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,12 +192,15 @@ class Plan:
         each = self.variants.inputs * len(self.variants.signs)
         return each * (pixels * self.variants.channels + len(self) - pixels)
 
+    def channels(self, index: int) -> Sequence[int | None]:
+        """Return the channels of one unit that have passes of their own; None: all together."""
+        apart = self.kinds[index] == 0 and self.variants.channels > 1
+        return range(self.variants.channels) if apart else (None,)
+
     def probes(self, index: int) -> Iterator[Probe]:
         """Yield the passes of one unit."""
-        variants = self.variants
-        apart = self.kinds[index] == 0 and variants.channels > 1
-        channels = range(variants.channels) if apart else (None,)
-        for number, channel, sign in product(range(variants.inputs), channels, variants.signs):
+        inputs, signs = range(self.variants.inputs), self.variants.signs
+        for number, channel, sign in product(inputs, self.channels(index), signs):
             yield Probe(index, number, channel, sign)
 
     def digest(self, *more: bytes) -> str:

@@ -96,9 +96,9 @@ def position(
     """
     partition = Partition(np.asarray(probed, dtype=bool))
     places = np.argwhere(partition.probed)
-    one_phase = np.zeros(len(places), dtype=np.int64)
     weights = partition.weights if partition.probed.any() else np.ones(0)
-    spread = _figure(responses, weights, one_phase, partition)
+    alike = _Spread(responses, weights, np.zeros(len(places), dtype=np.int64))
+    spread = _figure(alike, partition)
     if spread.value is None:
         return Position(spread, spread, spread, spread.reason)
     phases = None if strides is None else _phases(places, strides)
@@ -111,48 +111,88 @@ def position(
     ):
         unknown = Figure(None, None, len(places), TOO_FEW)
         return Position(unknown, unknown, spread, TOO_FEW)
-    within = _figure(responses, weights, phases, partition)
-    between = (
-        _phase_figure(responses, weights, phases, partition)
-        if phases.any()
-        else Figure(0.0, 0.0, len(places))
-    )
-    return Position(within, between, spread, ONE_INPUT if len(responses) == 1 else None)
+    split = _Spread(responses, weights, phases)
+    between = _phase_figure(split, partition) if phases.any() else Figure(0.0, 0.0, len(places))
+    reason = ONE_INPUT if len(responses) == 1 else None
+    return Position(_figure(split, partition), between, spread, reason)
 
 
 def _phases(places: Indices, strides: Sequence[int]) -> Indices:
     """Return the number of each place's phase, from 0 on without gaps."""
-    rests = places % np.asarray(strides, dtype=np.int64)
-    return np.unique(rests, axis=0, return_inverse=True)[1].reshape(-1)
+    rests = (places % np.asarray(strides, dtype=np.int64)).T
+    numbers = np.ravel_multi_index(tuple(rests), tuple(rests.max(axis=1) + 1))
+    return np.unique(numbers, return_inverse=True)[1].reshape(-1)
 
 
-def _figure(responses: Numbers, weights: Numbers, phases: Indices, partition: Partition) -> Figure:
+class _Spread:
+    """Responses as deviations from the mean of their phase, input by input."""
+
+    def __init__(self, responses: Numbers, weights: Numbers, phases: Indices) -> None:
+        self.weights = weights
+        self.sums = np.bincount(phases, weights=weights)
+        """Weight of each phase."""
+        self.own = np.bincount(phases, weights=weights**2)
+        self.means = np.stack(
+            [np.bincount(phases, weights=row * weights) / self.sums for row in responses]
+        )
+        """Mean answer by input and phase."""
+        self.centred = responses - self.means[:, phases]
+        self.count = responses.shape[1]
+        total = float(weights.sum())
+        self.mean = float(responses.mean(axis=0) @ weights) / total if self.count else 0.0
+
+    def within(self, without: int | None = None) -> tuple[float | None, Numbers]:
+        """Return the variance between places of one phase, and what each place adds to it.
+
+        `without` leaves an input out.
+        """
+        products = _pair_products(_without(self.centred, without))
+        freedom = float((self.sums - self.own / self.sums).sum())
+        if freedom <= 0:
+            return None, products
+        share = self.weights.sum() / freedom
+        return float(products @ self.weights) / freedom, products * share
+
+    def between(self, without: int | None = None) -> float | None:
+        """Return the variance between phases that is not that between places."""
+        within, _ = self.within(without)
+        sums, total = self.sums, self.sums.sum()
+        if len(sums) < 2 or within is None:
+            return None
+        means = _without(self.means, without)
+        centred = means - (means @ sums / total)[:, None]
+        squares = float(_pair_products(centred) @ sums)
+        noise = float((self.own / sums).sum() - self.own.sum() / total)
+        return (squares - within * noise) / float(total - (sums**2).sum() / total)
+
+    @property
+    def left_out(self) -> range:
+        """The inputs that the jackknife leaves out, one after the other."""
+        return range(len(self.centred) if len(self.centred) > 1 else 0)
+
+
+def _figure(spread: _Spread, partition: Partition) -> Figure:
     """Return the deviation between places of one phase over the mean, with its error."""
-    variance, contributions = _within(responses, weights, phases)
-    without = [_within(rest, weights, phases)[0] for rest in _replicates(responses)]
-    return _relative(responses, weights, variance, without, _unseen(contributions, partition))
+    variance, contributions = spread.within()
+    without = [spread.within(index)[0] for index in spread.left_out]
+    return _relative(spread, variance, without, _unseen(contributions, partition))
 
 
-def _phase_figure(
-    responses: Numbers, weights: Numbers, phases: Indices, partition: Partition
-) -> Figure:
+def _phase_figure(spread: _Spread, partition: Partition) -> Figure:
     """Return the deviation between the means of the phases over the mean, with its error."""
-    variance = _between(responses, weights, phases)
-    without = [_between(rest, weights, phases) for rest in _replicates(responses)]
+    without = [spread.between(index) for index in spread.left_out]
     unseen = 0.0 if partition.probed.all() else None
-    return _relative(responses, weights, variance, without, unseen)
+    return _relative(spread, spread.between(), without, unseen)
 
 
 def _relative(
-    responses: Numbers,
-    weights: Numbers,
+    spread: _Spread,
     variance: float | None,
     without: list[float | None],
     unseen: float | None,
 ) -> Figure:
     """Return the root of a variance over the mean answer."""
-    count = responses.shape[1]
-    mean = float(responses.mean(axis=0) @ weights) / float(weights.sum()) if count else 0.0
+    count, mean = spread.count, spread.mean
     if not count:
         return Figure(None, None, count, "nothing was probed")
     if not mean > 0:
@@ -162,45 +202,13 @@ def _relative(
     deviation = math.sqrt(max(0.0, variance))
     if deviation < ROUNDING * mean:
         deviation = 0.0
-    spread = input_error(without) if len(without) != 2 else None
-    if unseen is None or spread is None:
+    varied = input_error(without) if len(without) != 2 else None
+    if unseen is None or varied is None:
         return Figure(deviation / mean, None, count)
-    error = math.sqrt(unseen + spread**2)
+    error = math.sqrt(unseen + varied**2)
     # The root of a variance near 0: its error is at most the root of the variance's error.
     step = min(math.sqrt(error), error / (2 * deviation)) if deviation else math.sqrt(error)
     return Figure(deviation / mean, step / mean, count)
-
-
-def _within(responses: Numbers, weights: Numbers, phases: Indices) -> tuple[float | None, Numbers]:
-    """Return the variance between places of one phase, and what each place adds to it."""
-    sums = np.bincount(phases, weights=weights)
-    centred = responses - _phase_means(responses, weights, phases)[:, phases]
-    products = _pair_products(centred)
-    freedom = float((sums - np.bincount(phases, weights=weights**2) / sums).sum())
-    if freedom <= 0:
-        return None, products
-    return float(products @ weights) / freedom, products * (weights.sum() / freedom)
-
-
-def _between(responses: Numbers, weights: Numbers, phases: Indices) -> float | None:
-    """Return the variance between phases that is not that between places."""
-    within, _ = _within(responses, weights, phases)
-    sums = np.bincount(phases, weights=weights)
-    total = sums.sum()
-    if len(sums) < 2 or within is None:
-        return None
-    means = _phase_means(responses, weights, phases)
-    centred = means - (means @ sums / total)[:, None]
-    squares = float(_pair_products(centred) @ sums)
-    own = np.bincount(phases, weights=weights**2)
-    noise = float((own / sums).sum() - own.sum() / total)
-    return (squares - within * noise) / float(total - (sums**2).sum() / total)
-
-
-def _phase_means(responses: Numbers, weights: Numbers, phases: Indices) -> Numbers:
-    """Return the mean answer by input and phase."""
-    sums = np.bincount(phases, weights=weights)
-    return np.stack([np.bincount(phases, weights=row * weights) / sums for row in responses])
 
 
 def _pair_products(centred: Numbers) -> Numbers:
@@ -213,10 +221,8 @@ def _pair_products(centred: Numbers) -> Numbers:
     return products
 
 
-def _replicates(responses: Numbers) -> list[Numbers]:
-    if len(responses) < 2:
-        return []
-    return [np.delete(responses, index, axis=0) for index in range(len(responses))]
+def _without(rows: Numbers, index: int | None) -> Numbers:
+    return rows if index is None else np.delete(rows, index, axis=0)
 
 
 def _unseen(contributions: Numbers, partition: Partition) -> float | None:

@@ -83,6 +83,7 @@ class Session:
         self._run_options.log_severity_level = 4
         self._tensors = list(target.tensors)
         self._index = target.index
+        self._checked = False
         try:
             self._session: Any = onnxruntime.InferenceSession(
                 path if source is None else source,
@@ -129,10 +130,18 @@ class Session:
             values = self._session.run(self._tensors, feed, self._run_options)
         except Exception as error:  # its errors share no other base
             raise MeasurementError(f"onnxruntime cannot run the model: {_line(error)}") from error
+        if not self._checked:
+            self._require_numbers(values)
+        if self._index is None:
+            return list(values)
+        return [value[self._index] for value in values]
+
+    def _require_numbers(self, values: Sequence[object]) -> None:
+        """Refuse values of a kind or type that cannot be compared; the same in every run."""
         for name, value in zip(self._tensors, values, strict=True):
             if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub":
                 raise MeasurementError(f"'{name}' is no tensor of numbers")
-        return [value if self._index is None else value[self._index] for value in values]
+        self._checked = True
 
 
 def _edited(

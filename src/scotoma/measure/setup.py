@@ -13,20 +13,22 @@ from scotoma.measure.influence import Structural
 from scotoma.measure.plan import Lattice
 from scotoma.measure.randomness import settled
 from scotoma.measure.session import Session
-from scotoma.measure.subject import Subject, held, require_finite
+from scotoma.measure.subject import MOST_HELD, Subject, held, require_finite
+from scotoma.measure.tiles import need, structural_in_tiles, tile_of
 from scotoma.measure.unit import at_unit, structural_at_unit
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from scotoma.facts import Facts
     from scotoma.measure.functional import Functional
     from scotoma.measure.options import MeasureOptions
     from scotoma.measure.target import Target
     from scotoma.resolve.resolution import InputShape
 
-LARGEST_MAP = 2**32
-"""Bytes that the maps of a measurement may take."""
-BYTES_PER_PIXEL = 64
-"""Of the maps and what is made of them."""
+LARGEST_INPUTS = 2**33
+"""Bytes that all inputs together may take."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +39,9 @@ class Setup:
     functional: Functional
     subject: Subject
     structural: Structural | None
+    """What the graph says, in the cells of the map."""
+    dead: npt.NDArray[np.bool_] | None
+    """Pixels without a path to the target; None where the graph could not be followed."""
     step: float
     difference: str
     channels: int
@@ -44,6 +49,8 @@ class Setup:
     notes: tuple[str, ...]
     why_step: str
     """How the step was chosen; empty where it was given."""
+    tile: int = 1
+    """Pixels along each axis that share a cell of the map."""
 
     @property
     def notes_with_step(self) -> list[str]:
@@ -66,7 +73,8 @@ def prepare(facts: Facts, options: MeasureOptions) -> Setup:
     MeasurementError
         If the model cannot be measured; see `scotoma.measure.perturb.measure`.
     """
-    examined = _examined(facts)
+    examined = _examined(facts, options)
+    tile = tile_of(facts.image_size)
     aim = target.choose(facts, options)
     if options.unit is not None:
         aim = at_unit(facts, aim, options.unit)
@@ -86,6 +94,7 @@ def prepare(facts: Facts, options: MeasureOptions) -> Setup:
     difference = stimuli.difference(options)
     arrays = [baseline.feed[examined.name] for baseline in baselines]
     channel_axis = stimuli.channel_axis(facts) if options.channels == "each" else None
+    whole = sum(array.nbytes for array in arrays) <= MOST_HELD
     subject = Subject(
         session=session,
         examined=examined,
@@ -93,27 +102,34 @@ def prepare(facts: Facts, options: MeasureOptions) -> Setup:
         channel_axis=channel_axis,
         baselines=baselines,
         extremes=tuple(
-            stimuli.extremes(array, step.size, difference, examined.spatial_axes)
+            stimuli.extremes(array, step.size, difference, examined.spatial_axes, whole=whole)
             for array in arrays
         ),
         functionals=tuple(chosen.for_baseline(answer) for answer in answers),
         answers=held(answers),
     )
+    structural = _structural(facts, aim)
+    dead = None if structural is None else structural.dead
     notes = [*aim.notes, *said, *(note for item in baselines for note in item.notes)]
+    if tile > 1:
+        notes.append(need(facts.image_size, tile))
+        structural = None if structural is None else structural_in_tiles(structural, tile)
     return Setup(
         aim,
         chosen,
         subject,
-        _structural(facts, aim),
+        structural,
+        dead,
         step.size,
         difference,
         1 if channel_axis is None else arrays[0].shape[channel_axis],
         tuple(notes),
         step.why,
+        tile,
     )
 
 
-def _examined(facts: Facts) -> InputShape:
+def _examined(facts: Facts, options: MeasureOptions) -> InputShape:
     """Return the input whose pixels are perturbed."""
     examined = facts.resolution.examined
     if examined is None or not examined.shape or not examined.spatial_axes:
@@ -121,16 +137,15 @@ def _examined(facts: Facts) -> InputShape:
     if min(examined.shape) < 1:
         shape = "x".join(map(str, examined.shape))
         raise MeasurementError(f"input '{examined.name}' has no pixels at {shape}")
-    need = prod(facts.image_size) * BYTES_PER_PIXEL
-    if need > LARGEST_MAP:
-        share = (LARGEST_MAP / need) ** (1 / len(facts.image_size))
-        size, fits = (
-            "x".join(str(max(1, int(length * by))) for length in facts.image_size)
-            for by in (1, share)
-        )
+    # Four bytes for an element, as of float32; one more is the input that is written to.
+    asked = options.inputs or ("random",)
+    count = sum(options.random_inputs if name == "random" else 1 for name in asked)
+    taken = 4 * prod(examined.shape) * (count + 1)
+    if taken > LARGEST_INPUTS:
+        shape = "x".join(map(str, examined.shape))
         raise MeasurementError(
-            f"the map of {size} pixels would need {need / 2**30:.1f} GiB, more than"
-            f" {LARGEST_MAP / 2**30:.0f}: examine the model at a smaller --size, {fits} at most"
+            f"inputs of {shape} would take {taken / 2**30:.1f} GiB, more than"
+            f" {LARGEST_INPUTS / 2**30:.0f}: measure fewer --inputs, or at a smaller --size"
         )
     return examined
 

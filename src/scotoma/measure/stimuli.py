@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,6 +45,8 @@ QUANTISERS = frozenset(
 )
 MOST_WHOLE = 2**53
 """Largest step in whole numbers: beyond it a float skips some."""
+CHECKED = 2**22
+"""Elements that are looked at in one go."""
 SMALLEST = 1e-30
 """A standard deviation below it counts as none."""
 
@@ -67,6 +69,37 @@ class Extremes:
     high: Array
     span: float
     """What lies between the two, above 0: influence is the change per unit of it."""
+
+    def at(self, region: Any, sign: int) -> Array:
+        """Return the moved elements of a region; `sign` is 1 or -1."""
+        moved: Array = (self.high if sign > 0 else self.low)[region]
+        return moved
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shifted:
+    """The same of floats, where two more arrays of the size of the input are too large."""
+
+    array: Array
+    down: Array
+    """What is taken away and added, scalars of the input's type."""
+    up: Array
+    span: float
+
+    @property
+    def low(self) -> Array:
+        """The whole input, moved down."""
+        return self.at(..., -1)
+
+    @property
+    def high(self) -> Array:
+        """The whole input, moved up."""
+        return self.at(..., 1)
+
+    def at(self, region: Any, sign: int) -> Array:
+        """Return the moved elements of a region; `sign` is 1 or -1."""
+        part = self.array[region]
+        return np.asarray(part + self.up if sign > 0 else part - self.down)
 
 
 def difference(options: MeasureOptions) -> str:
@@ -136,7 +169,9 @@ def step(facts: Facts, baselines: Sequence[Baseline], options: MeasureOptions) -
     )
 
 
-def extremes(array: Array, step: float, difference: str, axes: Sequence[int] = ()) -> Extremes:
+def extremes(
+    array: Array, step: float, difference: str, axes: Sequence[int] = (), *, whole: bool = True
+) -> Extremes | Shifted:
     """Return an input with every element moved by a step, down and up.
 
     Parameters
@@ -152,6 +187,8 @@ def extremes(array: Array, step: float, difference: str, axes: Sequence[int] = (
         flipped, or false and true.
     axes
         The image's axes; all channels of a pixel go the same way where that is possible.
+    whole
+        False: floats are moved where they are asked for, and take no memory until then.
 
     Raises
     ------
@@ -174,16 +211,28 @@ def extremes(array: Array, step: float, difference: str, axes: Sequence[int] = (
     if dtype.kind == "f":
         with np.errstate(over="ignore"):
             delta = np.asarray(step, dtype)
-            low, high = (array - delta if central else array), array + delta
-        if not (np.isfinite(low).all() and np.isfinite(high).all()):
-            raise UsageError(f"a delta of {step:g} is out of the range of {dtype}")
-        if (low == high).any():
-            raise UsageError(f"a delta of {step:g} is lost in the rounding of {dtype}")
-        return Extremes(low, high, span)
+        moved = Shifted(array, delta if central else np.zeros_like(delta), delta, span)
+        if whole:
+            with np.errstate(over="ignore"):
+                kept = Extremes(moved.low if central else array, moved.high, span)
+            _require_apart(kept, step)
+            return kept
+        for part in np.array_split(array.reshape(-1), -(-array.size // CHECKED)):
+            _require_apart(replace(moved, array=part), step)
+        return moved
     if central:
         low, high = _around(array, abs(int(step)))
         return Extremes(low, high, span)
     return Extremes(array, _beside(array, int(step), axes), span)
+
+
+def _require_apart(moved: Extremes | Shifted, step: float) -> None:
+    with np.errstate(over="ignore"):
+        low, high = moved.low, moved.high
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        raise UsageError(f"a delta of {step:g} is out of the range of {low.dtype}")
+    if (low == high).any():
+        raise UsageError(f"a delta of {step:g} is lost in the rounding of {low.dtype}")
 
 
 def _around(array: Array, step: int) -> tuple[Array, Array]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scotoma.errors import MeasurementError
-from scotoma.measure.plan import COLUMNS, DEAD, ROWS
+from scotoma.measure.plan import COLUMNS, ROWS
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from scotoma.measure.inputs import Baseline
     from scotoma.measure.plan import Lattice, Unit
     from scotoma.measure.session import Session
-    from scotoma.measure.stimuli import Extremes
+    from scotoma.measure.stimuli import Extremes, Shifted
     from scotoma.resolve.resolution import InputShape
 
     Array = npt.NDArray[Any]
@@ -37,7 +37,7 @@ class Subject:
     lattice: Lattice
     channel_axis: int | None
     baselines: tuple[Baseline, ...]
-    extremes: tuple[Extremes, ...]
+    extremes: tuple[Extremes | Shifted, ...]
     functionals: tuple[Functional, ...]
     """By input: the class of a logit is that of the input's answer."""
     answers: tuple[list[Array] | None, ...]
@@ -64,9 +64,6 @@ class Subject:
         if unit.kind in (ROWS, COLUMNS):
             axis = len(axes) - (2 if unit.kind == ROWS else 1)
             index[axes[axis]] = self.lattice.span(axis, int(unit.positions[0][0]))
-        elif unit.kind == DEAD:
-            for axis, positions in zip(axes, unit.positions, strict=True):
-                index[axis] = positions
         elif all(len(positions) == 1 for positions in unit.positions):
             for axis, (place,) in enumerate(unit.positions):
                 index[axes[axis]] = self.lattice.span(axis, int(place))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from scotoma import metrics
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from scotoma.measure.influence import Influence
 
 AXES = {"rows": -2, "cols": -1, "slices": -3}
+LENGTHS = ("centroid_offset", "effective_radius", "effective_width", "effective_share")
+"""Figures that are lengths along an axis, and what a length is divided by a length of pixels."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,11 +34,13 @@ class Summary:
     ripple: dict[str, Ripple | None]
     """By axis (``rows``, ``cols``, ``slices``); None where there is none or it is not known."""
     position: Position | None
-    """None where nothing was measured."""
+    """None where nothing was measured, of a single unit, and of tiles."""
     agreement: Agreement | None
     """The graph's map against the measured one; None where the graph could not be followed."""
     receptive_field: tuple[int, ...] | None
     """Theoretical, of a cell of the target, in pixels; None: unknown or several."""
+    tile: int = 1
+    """Pixels along each axis of a cell of the map: rings are so far apart."""
 
     def document(self) -> dict[str, Any]:
         """Return the blocks ``figures``, ``rings``, ``ripple``, ``position`` and ``agreement``."""
@@ -44,8 +48,8 @@ class Summary:
         return {
             "figures": {key: figure_document(figure) for key, figure in self.figures.items()},
             "rings": [
-                {"distance": distance, **figure_document(figure)}
-                for distance, figure in enumerate(self.rings)
+                {"distance": number * self.tile, **figure_document(figure)}
+                for number, figure in enumerate(self.rings)
             ],
             "ripple": {
                 axis: None
@@ -90,6 +94,7 @@ def summarise(influence: Influence) -> Summary:
     sample = metrics.Sample(values, probed, _replicates(influence))
     figures["dead_pixel_fraction"] = metrics.fraction(influence.dead, probed)
     found = metrics.figures(sample, field if _is_one_cell(influence) else None)
+    found = _in_pixels(found, influence.tile)
     ripple = _ripple(influence)
     for axis in AXES:
         seen = ripple.get(axis)
@@ -100,7 +105,7 @@ def summarise(influence: Influence) -> Summary:
         rings=metrics.ring_figures(sample),
         ripple=ripple,
         position=None
-        if influence.target.unit is not None
+        if influence.target.unit is not None or influence.tile > 1
         else position(influence.responses, probed, _strides(influence)),
         agreement=None
         if structural is None
@@ -111,9 +116,24 @@ def summarise(influence: Influence) -> Summary:
             reference_dead=structural.dead,
             measured_dead=influence.dead,
             figures={key: figure.value for key, figure in found.items()},
-        ),
+        ).in_pixels(influence.tile),
         receptive_field=field,
+        tile=influence.tile,
     )
+
+
+def _in_pixels(found: dict[str, Figure], tile: int) -> dict[str, Figure]:
+    """Return figures of a map in tiles with the lengths in pixels."""
+    return {
+        key: replace(
+            figure,
+            value=None if figure.value is None else figure.value * tile,
+            error=None if figure.error is None else figure.error * tile,
+        )
+        if tile > 1 and key.startswith(LENGTHS)
+        else figure
+        for key, figure in found.items()
+    }
 
 
 def _replicates(influence: Influence) -> npt.NDArray[np.float64]:
@@ -144,7 +164,11 @@ def _ripple(influence: Influence) -> dict[str, Ripple | None]:
             found[name] = metrics.strongest(metrics.ripple(profile))
         else:
             found[name] = None
-    return found
+    tile = influence.tile
+    return {
+        name: None if one is None else replace(one, period=one.period * tile)
+        for name, one in found.items()
+    }
 
 
 def _strides(influence: Influence) -> tuple[int, ...] | None:
@@ -164,7 +188,7 @@ def _receptive_field(influence: Influence) -> tuple[int, ...] | None:
     if len(tensors) != 1:
         return None
     field = influence.facts.receptive_field(tensors[0])
-    shape = influence.values.shape
+    shape = [size * influence.tile for size in influence.values.shape]
     if field is None or len(field) != len(shape):
         return None
     return tuple(min(size, length) for size, length in zip(field, shape, strict=True))

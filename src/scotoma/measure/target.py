@@ -68,7 +68,7 @@ def choose(facts: Facts, options: MeasureOptions) -> Target:
     facts
         The model at the shapes that it is measured at.
     options
-        ``output``: a tensor of the main graph, or the operator that makes it; ``functional``.
+        ``tensor``: one of the main graph, or the operator that makes it; ``functional``.
 
     Raises
     ------
@@ -79,8 +79,8 @@ def choose(facts: Facts, options: MeasureOptions) -> Target:
         If the model has no output of numbers, or onnxruntime cannot be asked for the tensor.
     """
     logit = read(options.functional)[0] == "logit"
-    if options.output is not None:
-        return _named(facts, options.output, logit=logit)
+    if options.tensor is not None:
+        return _named(facts, options.tensor, logit=logit)
     if logit:
         return _class_vector(facts)
     found = _last_maps(facts)
@@ -160,7 +160,7 @@ def _class_vector(facts: Facts) -> Target:
         shapes = ", ".join(f"'{name}' {_shape(facts, name)}" for name in outputs[:8])
         raise UsageError(
             f"a logit needs a class vector, and no output is one ({shapes}): name a tensor with"
-            " --output"
+            " --tensor"
         )
     return _target(facts, max(found, key=lambda item: _rank(facts, item)), "the class vector")
 

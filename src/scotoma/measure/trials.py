@@ -9,7 +9,7 @@ import numpy as np
 
 from scotoma.errors import MeasurementError
 from scotoma.measure.boxes import same_bits
-from scotoma.measure.plan import DEAD, PIXELS, Probe, Unit
+from scotoma.measure.plan import PIXELS, Probe, Unit
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -34,13 +34,13 @@ def moves_together(subject: Subject, signs: tuple[int, ...], places: npt.NDArray
     bool
         Whether some bit of the target changed.
     """
-    unit = Unit(DEAD, tuple(np.nonzero(subject.lattice.pixels_of(places))))
-    region = subject.region(unit, None)
+    axes, rank = subject.examined.spatial_axes, subject.baseline(0).ndim
+    pixels = subject.lattice.pixels_of(places)
+    mask = np.expand_dims(pixels, tuple(axis for axis in range(rank) if axis not in axes))
     for number, baseline in enumerate(subject.baselines):
         before, extremes = subject.answer(number), subject.extremes[number]
         for sign in signs:
-            perturbed = subject.baseline(number).copy()
-            perturbed[region] = (extremes.high if sign > 0 else extremes.low)[region]
+            perturbed = np.where(mask, extremes.at(..., sign), subject.baseline(number))
             feed = {**baseline.feed, subject.name: perturbed}
             if not same_bits(before, subject.session.run(feed)):
                 return True

@@ -35,7 +35,7 @@ def at_unit(facts: Facts, aim: Target, unit: Sequence[int]) -> Target:
         If the target is several tensors, has no places of the image, or not this one.
     """
     if len(aim.tensors) > 1:
-        raise UsageError("--unit needs a single target: name a tensor with --output")
+        raise UsageError("--unit needs a single target: name a tensor with --tensor")
     (tensor,) = aim.tensors
     axes = None if facts.geometry is None else facts.geometry.spatial_axes(tensor)
     shape = facts.shape(tensor)

@@ -104,8 +104,8 @@ def values_of(facts: Facts, canvas: Canvas, options: MeasureOptions) -> Values:
     noise, picture = why, why
     if span is None:
         noise = (
-            "random inputs are standard normal: where the model wants other values, give --range"
-            " LOW:HIGH, or images with --mean and --std"
+            "random inputs are standard normal: where the model wants other values, give"
+            " --value-range LOW:HIGH, or images with --mean and --std"
         )
     if options.mean is not None or options.std is not None:
         picture = ""
@@ -136,14 +136,14 @@ def _span(
     what = "quantises" if shown.quantum is not None else "rescales"
     return shown.span, (
         f"the input is taken to hold {low:.4g} to {high:.4g}, as {shown.operator.op_type}"
-        f" '{shown.operator.name}' {what} it; --range LOW:HIGH sets another range"
+        f" '{shown.operator.name}' {what} it; --value-range LOW:HIGH sets another range"
     )
 
 
 def _require_range(span: tuple[float, float], dtype: np.dtype[Any]) -> None:
     low, high = span
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
-        raise UsageError(f"--range {low:g}:{high:g} is no range: LOW must be below HIGH")
+        raise UsageError(f"--value-range {low:g}:{high:g} is no range: LOW must be below HIGH")
     if dtype.kind == "f":
         largest = float(np.finfo(dtype).max)
         fits = -largest <= low and high <= largest and high - low <= largest
@@ -152,4 +152,4 @@ def _require_range(span: tuple[float, float], dtype: np.dtype[Any]) -> None:
         fits = limits[0] <= low and high <= limits[1] and low % 1 == high % 1 == 0
         fits = fits and max(-low, high) < 2**53  # beyond it a float skips whole numbers
     if not fits:
-        raise UsageError(f"--range {low:g}:{high:g} is not a range of {dtype}")
+        raise UsageError(f"--value-range {low:g}:{high:g} is not a range of {dtype}")

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scotoma.adjoint.interpolation import Region, Taps, taps
+from scotoma.adjoint.interpolation import Taps, taps
 from scotoma.adjoint.registry import NoAdjointError, rule
+from scotoma.trace.nearest import Region
 from scotoma.trace.resample import Resampling, simplest
 
 if TYPE_CHECKING:

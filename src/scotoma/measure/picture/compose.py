@@ -67,6 +67,7 @@ def sheet_of(influence: Influence, summary: Summary) -> Sheet:
         structural_dead=None if structural is None else structural.dead,
         profiles=profiles,
         rows=tuple(_rows(influence, summary)),
+        tile=influence.tile,
     )
 
 
@@ -82,6 +83,7 @@ def _quantity(influence: Influence) -> str:
 
 def _conditions(influence: Influence) -> list[str]:
     size = " x ".join(map(str, influence.values.shape))
+    unit = "px" if influence.tile == 1 else f"tiles of {influence.tile} px"
     steps = sorted(set(influence.steps))
     step = "step " + " to ".join(f"{value:.3g}" for value in dict.fromkeys((steps[0], steps[-1])))
     labels = [plain(baseline.label, 40) for baseline in influence.baselines]
@@ -98,7 +100,7 @@ def _conditions(influence: Influence) -> list[str]:
     if influence.gradients is not None:
         how = "gradients" + moved
     return [
-        f"{size} px, {inputs}, {how}",
+        f"{size} {unit}, {inputs}, {how}",
         f"target {target}",
         _probes(influence),
     ]
@@ -115,8 +117,10 @@ def _probes(influence: Influence) -> str:
         return (
             f"preview of all {total:,} pixels, linear behind '{plain(influence.preview.cut, 40)}'"
         )
+    if influence.tile > 1:
+        return f"every tile shows the nearest of {probed:,} that hold perturbed pixels"
     if probed == total:
-        return f"all {total:,} pixels measured"
+        return f"all {total:,} pixels measured" if total > 1 else "the only pixel measured"
     share = percent(probed / total) if total else ""
     text = f"every pixel shows the nearest of {probed:,} probes ({share} of the pixels)"
     return text + ("" if influence.complete else "; the measurement is not complete")

@@ -110,7 +110,7 @@ def draw_image(sheet: Sheet, theme: Theme) -> Page:
         at = (left, top + 0.28 + layout.height + GAP + STRIP + 0.6)
         if not layout.stacked:
             at = (left + layout.first_width, top)
-        _draw_graph(page, graph, layout, at, scale(graph.live, log=log[1]))
+        _draw_graph(page, sheet, graph, layout, at, scale(graph.live, log=log[1]))
         if beside:
             legend = (at[0], top + 0.28 + layout.height + 0.55)
     draw_key(page, *legend, keys)
@@ -155,7 +155,7 @@ def _draw_measured(
     label = _titled(page, at, "measured in onnxruntime", sheet.quantity, layout)
     axes = page.axes(left, top + 0.28, layout.width, layout.height)
     image = draw_flat(axes, flat, colours, layout.width, layout.height)
-    axes.set_ylabel("row [px]")
+    axes.set_ylabel(f"row [{sheet.unit}]")
     axes.tick_params(labelbottom=False)
     pixel_ticks(axes.yaxis, layout.height)
     pixel_ticks(axes.xaxis, layout.width)
@@ -168,7 +168,7 @@ def _draw_measured(
     foot = page.axes(left, top + 0.28 + layout.height + GAP, layout.width, STRIP)
     foot.sharex(axes)
     draw_profiles(page, foot, _lines(page, sheet, 1), layout.width, upright=False)
-    foot.set_xlabel("column [px]")
+    foot.set_xlabel(f"column [{sheet.unit}]")
     foot.set_ylabel("mean = 1")
     place = left + layout.width + GAP + STRIP + 0.14
     bar = page.axes(place, top + 0.28, BAR, layout.height)
@@ -176,14 +176,14 @@ def _draw_measured(
 
 
 def _draw_graph(
-    page: Page, flat: Flat, layout: Layout, at: tuple[float, float], colours: Scale
+    page: Page, sheet: Sheet, flat: Flat, layout: Layout, at: tuple[float, float], colours: Scale
 ) -> None:
     left, top = at
     label = _titled(page, at, "from the graph alone", GRAPH_LABEL, layout)
     axes = page.axes(left, top + 0.28, layout.width, layout.height)
     image = draw_flat(axes, flat, colours, layout.width, layout.height)
-    axes.set_ylabel("row [px]")
-    axes.set_xlabel("column [px]")
+    axes.set_ylabel(f"row [{sheet.unit}]")
+    axes.set_xlabel(f"column [{sheet.unit}]")
     pixel_ticks(axes.yaxis, layout.height)
     pixel_ticks(axes.xaxis, layout.width)
     bar = page.axes(left + layout.width + 0.14, top + 0.28, BAR, layout.height)

@@ -65,7 +65,7 @@ def draw_line(sheet: Sheet, theme: Theme) -> Page:
     _draw_dead(sheet, axes)
     axes.set_xlim(-0.5, len(sheet.values) - 0.5)
     pixel_ticks(axes.xaxis, WIDTH)
-    axes.set_xlabel("position [samples]")
+    axes.set_xlabel("position [samples]" if sheet.tile == 1 else f"position [{sheet.tile} samples]")
     axes.set_ylabel(sheet.quantity + (", log scale" if log else ""), parse_math=False)
     axes.grid(color=theme.grid, linewidth=0.6)
     axes.set_axisbelow(True)

@@ -17,6 +17,12 @@ LINE = 0.19
 """Distance between lines of the body, in inches."""
 
 
+def load() -> None:
+    """Import what drawing needs: a third of a second that can pass while a model runs."""
+    import matplotlib.backends.backend_agg  # noqa: PLC0415  slow to import
+    import matplotlib.figure  # noqa: F401, PLC0415
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """A figure of a known size."""

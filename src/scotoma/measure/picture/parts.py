@@ -113,7 +113,9 @@ def draw_panel_title(page: Page, left: float, top: float, text: str) -> None:
 
 def _counted(count: int, sheet: Sheet, *, probed: bool = False) -> str:
     total = int(np.count_nonzero(sheet.probed)) if probed else sheet.values.size
-    kind = "probed px" if probed and total < sheet.values.size else "px"
+    kind = "px" if sheet.tile == 1 else "tiles"
+    if probed and total < sheet.values.size:
+        kind = f"probed {kind}"
     return f"{count:,} {kind} ({percent(count / total) if total else 'none'})"
 
 

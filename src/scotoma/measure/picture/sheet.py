@@ -48,6 +48,13 @@ class Sheet:
     """By axis of the map, the influence of whole rows or columns; None or left out: the means."""
     rows: tuple[Row, ...] = field(default=())
     """The table of figures."""
+    tile: int = 1
+    """Pixels along each axis that share a cell of the maps."""
+
+    @property
+    def unit(self) -> str:
+        """What the cells of the maps are."""
+        return "px" if self.tile == 1 else f"tiles of {self.tile} px"
 
     @property
     def unread(self) -> Mask:

@@ -48,7 +48,7 @@ def draw_volume(sheet: Sheet, theme: Theme) -> Page:
     page = Page.of(width, height, theme)
     parts.draw_head(page, sheet)
     for index, (title, values, flags) in enumerate(rows):
-        _draw_row(page, top + row_height * index, title, values, flags, labels[index])
+        _draw_row(page, top + row_height * index, title, values, flags, labels[index], sheet.unit)
     if entries:
         note = "coloured where all pixels along the line of sight are dead; counted as pixels:"
         page.text(parts.MARGIN, below, note, color=theme.faint)
@@ -66,9 +66,15 @@ def _flags(sheet: Sheet) -> list[tuple[Mask, str]]:
 
 
 def _draw_row(
-    page: Page, top: float, title: str, values: Map, flags: list[tuple[Mask, str]], label: str
+    page: Page,
+    top: float,
+    title: str,
+    values: Map,
+    flags: list[tuple[Mask, str]],
+    label: str,
+    unit: str,
 ) -> None:
-    """Draw the three projections of a volume with one colour bar."""
+    """Draw the three projections of a volume with one colour bar; `unit` is that of the axes."""
     inches = _inches(values.shape)
     flats = [_projected(values, flags, axis) for axis in range(3)]
     live = np.concatenate([flat.live.ravel() for flat in flats])
@@ -81,8 +87,8 @@ def _draw_row(
         size = (inches[across], inches[down])
         axes = page.axes(left, top + 0.28, *size)
         image = draw_flat(axes, flat, colours, *size)
-        axes.set_ylabel(f"{NAMES[down]} [px]")
-        axes.set_xlabel(f"{NAMES[across]} [px]")
+        axes.set_ylabel(f"{NAMES[down]} [{unit}]")
+        axes.set_xlabel(f"{NAMES[across]} [{unit}]")
         pixel_ticks(axes.xaxis, size[0])
         pixel_ticks(axes.yaxis, size[1])
         left += size[0] + (BETWEEN if axis < 2 else 0.14)
