@@ -5,15 +5,19 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from scotoma import engine
 from scotoma.registry import load_rules
 from scotoma.results import Failure, ModelReport
 from scotoma.rule import Rule
+
+CAN_BLOCK = hasattr(signal, "pthread_sigmask")
+"""Not on Windows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +81,27 @@ def _pool(
     arguments = (directories, gc.get_threshold())
     pool = ProcessPoolExecutor(jobs, context, initializer=_prepare, initargs=arguments)
     try:
-        futures = _submit(pool, tasks)
+        with _deaf():
+            futures = _submit(pool, tasks)
         return [_result(future) for future in futures]
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Put Ctrl-C off, also for the processes that are started, until `_prepare` has run there.
+
+    A process that is interrupted while it loads Python's own modules would write a traceback.
+    """
+    if not CAN_BLOCK:
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _submit(pool: ProcessPoolExecutor, tasks: Sequence[Task]) -> list[Future[ModelReport] | None]:
@@ -103,5 +124,7 @@ def _result(future: Future[ModelReport] | None) -> ModelReport | None:
 def _prepare(directories: tuple[str, ...], threshold: tuple[int, int, int]) -> None:
     """Set up a process: rules come by reference, so that their modules have to be there."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a traceback
+    if CAN_BLOCK:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     gc.set_threshold(*threshold)
     load_rules(directories)

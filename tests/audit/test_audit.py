@@ -30,6 +30,7 @@ from scotoma.findings import (
     Location,
     Severity,
 )
+from scotoma.measure import MeasureOptions
 from scotoma.measure.summary import summarise
 from scotoma.metrics import Figure
 from scotoma.results import EXCEEDED, KEPT, NOT_JUDGED, ModelReport, Report
@@ -169,12 +170,66 @@ def test_dead_pixels_of_a_sampled_map_need_the_graph() -> None:
     assert with_graph.judged_on == "4 pixels perturbed and the paths of all"
 
 
+def test_more_inputs_are_fed_up_to_a_limit(examine: Examine) -> None:
+    exam = examine(STRIDED)
+    assert not exam.more_inputs()  # there is no map that could be better
+    assert len(exam.influence.baselines) == 4
+    assert exam.more_inputs()
+    assert len(exam.influence.baselines) == 16
+    assert exam.more_inputs()
+    assert len(exam.influence.baselines) == 64
+    assert not exam.more_inputs()
+    assert len(exam.influence.baselines) == 64
+    chosen = examine(STRIDED, inputs=("zeros",))
+    assert (len(chosen.influence.baselines), chosen.more_inputs()) == (1, False)
+
+
+def test_more_inputs_are_not_fed_where_time_is_short(examine: Examine) -> None:
+    now = [0.0]
+    exam = examine(STRIDED, budget=Budget.of(60.0, clock=lambda: now[0]))
+    assert len(exam.influence.baselines) == 4
+    exam._seconds = 10.0
+    now[0] = 0.1  # four times as much might not fit twice
+    assert not exam.more_inputs()
+    now[0] = -30.0
+    assert exam.more_inputs()
+
+
+def test_a_limit_that_an_error_leaves_open_is_judged_on_more_inputs(
+    audited: Audit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def figure(_self: Any, found: Any, _summary: Any) -> tuple[Figure, str]:
+        count = len(found.baselines)
+        return Figure(0.1, 1.0 / count, count), f"{count} inputs"
+
+    monkeypatch.setattr(type(THRESHOLDS["min-border-ratio"]), "figure", figure)
+    report = audited(STRIDED, "SC101", thresholds={"min-border-ratio": 0.3})
+    assert report.measured is not None
+    (result,) = report.measured.thresholds
+    assert (result.verdict, result.judged_on) == (EXCEEDED, "16 inputs")
+    report = audited(STRIDED, "SC101", thresholds={"min-border-ratio": 0.11})
+    assert report.measured is not None
+    (result,) = report.measured.thresholds
+    assert (result.verdict, result.judged_on) == (
+        NOT_JUDGED, "0.1 ± 0.016 lies too near to it (64 inputs)",
+    )  # fmt: skip
+    assert report.measured.influence is not None
+    assert len(report.measured.influence["inputs"]) == 64
+
+
 def test_an_error_may_leave_a_claim_open() -> None:
     assert against(Figure(0.1, 0.1, 9), 0.5, below=CONFIRMED) == CONFIRMED
     assert against(Figure(0.9, 0.1, 9), 0.5, below=CONFIRMED) == CONTRADICTED
     assert against(Figure(0.9, 0.1, 9), 0.5, below=CONTRADICTED) == CONFIRMED
     with pytest.raises(NotMeasuredError, match=r"0\.4 ± 0\.1 lies too near to 0\.5"):
         against(Figure(0.4, 0.1, 9), 0.5, below=CONFIRMED)
+
+
+def test_an_unknown_figure_says_why_it_is() -> None:
+    figures = {"border_over_interior": Figure(None, None, 1, "the map is too small")}
+    found = THRESHOLDS["min-border-ratio"].judge(0.2, (influence(), summary(**figures)))
+    said = "border over interior is not known of the measured map: the map is too small"
+    assert (found.verdict, found.judged_on) == (NOT_JUDGED, said)
 
 
 # ---- severity
@@ -254,6 +309,55 @@ def test_a_single_output_is_not_told_twice(audited: Audit) -> None:
     report = audited(STRIDED, "SC101")
     assert report.measured is not None
     assert report.measured.outputs == ()
+
+
+# ---- inputs
+
+
+@pytest.fixture
+def arrays(tmp_path: Path) -> Callable[[int], str]:
+    """Write an image of one channel."""
+
+    def call(size: int) -> str:
+        path = tmp_path / f"image{size}.npy"
+        np.save(path, np.random.default_rng(size).random((1, 1, size, size)).astype(np.float32))
+        return str(path)
+
+    return call
+
+
+def test_an_input_that_does_not_fit_the_only_model_is_a_wrong_call(
+    save: Save, run: Run, arrays: Callable[[int], str]
+) -> None:
+    model, wrong = str(save(STRIDED)), arrays(7)
+    assert run(model, "--select", "SC101", "--input", arrays(8))[0] == 0
+    code, out, err = run(model, "--select", "SC101", "--input", wrong)
+    assert (code, out) == (2, "")
+    said = f"'{wrong}' has shape 1x1x7x7, the input wants 1x1x8x8"
+    assert err == f"scotoma: {model}: {said}\n"
+    with pytest.raises(UsageError, match="has shape 1x1x7x7"):
+        scotoma.audit(model, measure=MeasureOptions(inputs=(wrong,)), isolated=True)
+
+
+def test_an_input_that_does_not_fit_one_of_several_models_fails_that_one(
+    save: Save, run: Run, arrays: Callable[[int], str]
+) -> None:
+    fits = str(save(STRIDED, name="fits.onnx"))
+    other = str(save(STRIDED.replace("8, 8", "6, 6").replace("4, 4", "3, 3"), name="other.onnx"))
+    code, out, err = run(fits, other, "--input", arrays(8), "--select", "SC101", "--format", "json")
+    first, second = json.loads(out)["models"]
+    assert code == 2
+    assert first["findings"][0]["evidence"]["status"] == CONFIRMED
+    assert (second["status"], second["error"]["kind"]) == ("error", "usage")
+    assert err.startswith(f"scotoma: {other}: '")
+    assert err.endswith("has shape 1x1x8x8, the input wants 1x1x6x6\n")
+
+
+def test_a_model_that_nothing_could_be_fed_to_is_no_wrong_call(
+    save: Save, run: Run, arrays: Callable[[int], str]
+) -> None:
+    model = str(save("model (float[8] x) => (float[8] y) { y = Relu (x) }"))
+    assert run(model, "--input", arrays(8))[0] == 0
 
 
 # ---- failures
@@ -364,7 +468,7 @@ def test_limits_come_from_a_configuration(
     ("table", "said"),
     [
         ("max-dead-pixels = -1", "thresholds.max-dead-pixels: expected a whole number >= 0"),
-        ("max-asymmetry = 0.5", "thresholds.max-asymmetry: expected a number >= 1.0"),
+        ("max-asymmetry = 0.5", "thresholds.max-asymmetry: expected a number >= 1"),
         ("max-dead-pixel = 1", "thresholds.max-dead-pixel: unknown key; did you mean"),
     ],
 )
@@ -414,20 +518,24 @@ def test_several_models_share_the_budget(
     save: Save, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = importlib.import_module("scotoma.audit")
-    parts: list[float] = []
+    now, parts = [0.0], []
 
     def spied(*arguments: Any) -> ModelReport:
         parts.append(arguments[4].left)
-        return auditing.audit_model(*arguments)
+        found = auditing.audit_model(*arguments)
+        now[0] += 10.0  # so long does a model take by this clock
+        return found
 
+    def begun(seconds: float) -> Budget:
+        return Budget.of(seconds, lambda: now[0])
+
+    monkeypatch.setattr(package, "Budget", SimpleNamespace(of=begun))
     monkeypatch.setattr(package, "audit_model", spied)
     paths = [str(save(STRIDED, name=f"{name}.onnx")) for name in "abc"]
     code, out, _ = run(*paths, "--budget", "60s", "--format", "json", "--select", "SC101")
     assert (code, len(json.loads(out)["models"])) == (0, 3)
-    # Twice an equal part each, and the last all that is left.
-    assert 29 < parts[0] <= 30
-    assert parts[0] < parts[1] <= 40.1
-    assert parts[2] > 45
+    # Twice an equal part of what is left each, and the last all of it.
+    assert parts == [60 / 2, 50 / 1.5, 40]
 
 
 def test_a_folder_of_models_may_hold_a_broken_one(save: Save, tmp_path: Path, run: Run) -> None:

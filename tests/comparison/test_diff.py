@@ -321,10 +321,16 @@ class TestReports:
     @pytest.mark.parametrize(
         ("text", "said"),
         [
-            ('{"a": 1}', "Object missing required field `schema_version`"),
-            ('{"schema_version": "2", "models": []}', "Invalid enum value '2'"),
+            ('{"a": 1}', "schema_version: is missing"),
+            (
+                '{"schema_version": "2", "models": []}',
+                "version 2, and this Scotoma compares version 1",
+            ),
             ('{"schema_version": "1", "models": [{"path": "x"}]}', "models[0] has no 'error'"),
-            ('{"schema_version": "1", "models": [3]}', "Expected `object`, got `int`"),
+            (
+                '{"schema_version": "1", "models": [3]}',
+                "models[0]: expected a table",
+            ),
             ('{"schema_version": "1", "models": [], "x": ' + "[" * 100_000, "recursion"),
             ("{", "truncated"),
         ],

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import programs
 import pytest
 import yaml
 
@@ -38,8 +39,8 @@ def snippet(mark: str) -> Any:
 
 def validate(path: Path, schema: str) -> None:
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}"]
-    done = subprocess.run([*command, str(path)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
+    done = programs.run([*command, str(path)])
+    assert (done.returncode, done.stdout) == (0, "ok -- validation done\n")
 
 
 class TestAction:
@@ -67,10 +68,8 @@ class TestAction:
             assert step["shell"] == "bash"
             assert str(SCRIPT.relative_to(ROOT)) in step["run"]
         read = set(re.findall(r"\$\{?(INPUT_[A-Z_]+)", SCRIPT.read_text("utf-8")))
-        assert set(own[1]["env"]) == read
-        given = {
-            re.sub(r"\W+", "", value).removeprefix("inputs") for value in own[1]["env"].values()
-        }
+        assert set(own[1]["env"]) == read | {"PYTHON"}
+        given = {re.sub(r"\W+", "", own[1]["env"][name]).removeprefix("inputs") for name in read}
         assert given == {name.replace("-", "") for name in action["inputs"]} - {
             "uploadsarif", "pythonversion",
         }  # fmt: skip
@@ -107,24 +106,20 @@ class TestActionScript:
             given = {
                 "INPUT_MODELS": ".", "INPUT_FAIL_ON": "", "INPUT_BASELINE": "", "INPUT_ARGS": "",
                 "INPUT_SARIF": "scotoma.sarif", "GITHUB_ACTION_PATH": str(ROOT),
+                "PYTHON": sys.executable,
             }  # fmt: skip
             environment = {
-                **os.environ,
+                **programs.environment(),
                 "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}",
-                "PYTHONPATH": os.pathsep.join(
-                    [str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
-                ),
                 "RUNNER_TEMP": str(tmp_path),
                 **{key: str(path) for key, path in files.items()},
                 **given,
                 **values,
             }
-            done = subprocess.run(
-                ["bash", str(SCRIPT), name], cwd=work, env=environment, capture_output=True,
-                text=True, check=False, timeout=120,
-            )  # fmt: skip
+            done = programs.run(["bash", str(SCRIPT), name], cwd=work, env=environment)
             lines = files["GITHUB_OUTPUT"].read_text().splitlines()
             outputs = dict(line.split("=", 1) for line in lines)
+            outputs.pop("upload", None)
             return done.returncode, done.stdout, outputs, files["GITHUB_STEP_SUMMARY"].read_text()
 
         self.work = work
@@ -177,6 +172,152 @@ class TestActionScript:
         assert not (self.work / "evil").exists()
 
 
+@dataclasses.dataclass
+class Job:
+    """Runs the steps of action.yml one after the other, as far as that goes without GitHub.
+
+    The steps of others and the installation are not run: Python is this one, Scotoma is on the
+    path, and what would be uploaded is kept.
+    """
+
+    folder: Path
+    log: str = ""
+    uploaded: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+
+    @property
+    def work(self) -> Path:
+        return self.folder / "a work space"
+
+    def run(self, **given: str) -> int:
+        action = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))
+        inputs = {
+            key: given.get(key.replace("-", "_"), item["default"])
+            for key, item in action["inputs"].items()
+        }
+        context: dict[str, Any] = {"inputs": inputs, "steps": {}}
+        for step in action["runs"]["steps"]:
+            if not self.holds(step.get("if", ""), context) or "Install" in step.get("name", ""):
+                continue
+            outputs, status = self.step(step, context)
+            if status:
+                return status
+            if "id" in step:
+                context["steps"][step["id"]] = {"outputs": outputs}
+        return 0
+
+    def value(self, text: str, context: Any) -> str:
+        def one(match: re.Match[str]) -> str:
+            found = context
+            for part in match[1].split("."):
+                found = found[part]
+            return str(found)
+
+        return re.sub(r"\$\{\{ ([\w.-]+) \}\}", one, text)
+
+    def holds(self, condition: str, context: Any) -> bool:
+        for clause in filter(None, condition.split(" && ")):
+            match = re.fullmatch(r"([\w.-]+) (==|!=) '(.*)'", clause)
+            assert match is not None
+            same = self.value(f"${{{{ {match[1]} }}}}", context) == match[3]
+            if same != (match[2] == "=="):
+                return False
+        return True
+
+    def step(self, step: dict[str, Any], context: Any) -> tuple[dict[str, str], int]:
+        if "uses" in step:
+            values = {k: self.value(v, context) for k, v in step["with"].items()}
+            if "upload-sarif" in step["uses"]:
+                self.uploaded.append(json.loads((self.work / values["sarif_file"]).read_text()))
+            return {"python-path": sys.executable}, 0
+        output = self.folder / "output"
+        output.write_text("")
+        environment = {
+            **programs.environment(),
+            "PATH": f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
+            "RUNNER_TEMP": str(self.folder / "runner temp"),
+            "GITHUB_ACTION_PATH": str(ROOT),
+            "GITHUB_OUTPUT": str(output),
+            "GITHUB_STEP_SUMMARY": str(self.folder / "summary"),
+            **{k: self.value(v, context) for k, v in step["env"].items()},
+        }
+        command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
+        done = programs.run(command, cwd=self.work, env=environment)
+        self.log += done.stdout + done.stderr
+        return dict(line.split("=", 1) for line in output.read_text().splitlines()), done.returncode
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="the action runs bash")
+class TestJob:
+    @pytest.fixture
+    def job(self, tmp_path: Path) -> Job:
+        job = Job(tmp_path)
+        for name in ("bin", "runner temp", "a work space"):
+            (tmp_path / name).mkdir()
+        program = tmp_path / "bin" / "scotoma"
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m scotoma "$@"\n')
+        program.chmod(0o755)
+        shutil.copy(SAMPLES / "digits_patches_dynamo.onnx", job.work / "bad one.onnx")
+        shutil.copy(SAMPLES / "one_layer_same.onnx", job.work / "good.onnx")
+        return job
+
+    def codes(self, job: Job) -> list[str]:
+        (report,) = job.uploaded
+        return [result["ruleId"] for result in report["runs"][0]["results"]]
+
+    def test_a_clean_model_passes(self, job: Job) -> None:
+        assert job.run(models="good.onnx", fail_on="note") == 0
+        assert self.codes(job) == []
+        assert "nothing found" in (job.folder / "summary").read_text()
+
+    def test_findings_fail_after_the_upload(self, job: Job) -> None:
+        assert job.run(fail_on="warning") == 1
+        assert self.codes(job) == ["SC101", "SC306"]
+
+    def test_what_does_not_count_is_not_uploaded(self, job: Job) -> None:
+        assert job.run(args="--write-baseline=known.json") == 0
+        job.uploaded.clear()
+        assert job.run(baseline="known.json", fail_on="note") == 0
+        assert self.codes(job) == []
+        whole = json.loads((job.work / "scotoma.sarif").read_text())
+        assert [r["ruleId"] for r in whole["runs"][0]["results"]] == ["SC101", "SC306"]
+        job.uploaded.clear()
+        assert job.run(args='--config=suppress=[{rule="SC101",reason="r"}]', fail_on="never") == 0
+        assert self.codes(job) == ["SC306"]
+
+    def test_the_upload_can_be_left_out_and_fails_with_the_call(self, job: Job) -> None:
+        assert job.run(models="good.onnx", upload_sarif="false") == 0
+        assert job.run(args="--nonsense") == 2
+        assert job.uploaded == []
+
+    def test_names_of_files_run_nothing(self, job: Job) -> None:
+        for name in (
+            "$(touch evil)",
+            "`touch evil`;touch evil",
+            "::error::x",
+            "##[error]x",
+            "-o evil",
+        ):
+            shutil.copy(job.work / "bad one.onnx", job.work / f"{name}.onnx")
+        assert job.run(fail_on="warning") == 1
+        assert not list(job.folder.rglob("evil"))
+        assert {command.partition(" file=")[0] for command in commands(job.log)} == {
+            "::warning", "::notice",
+        }  # fmt: skip
+
+
+def commands(log: str) -> list[str]:
+    """Return what GitHub takes for commands: it heeds none between a stop and its token."""
+    found, token = [], ""
+    for line in map(str.strip, log.splitlines()):
+        if token:
+            token = "" if line == f"::{token}::" else token
+        elif line.startswith("::stop-commands::"):
+            token = line.removeprefix("::stop-commands::")
+        elif line.startswith("::") or "##[" in line:
+            found.append(line)
+    return found
+
+
 class TestHook:
     def hook(self) -> Any:
         (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))
@@ -197,8 +338,7 @@ class TestHook:
         program, *arguments = hook["entry"].split()
         assert (program, hook["language"]) == ("scotoma", "python")
         (used,) = repository["hooks"]
-        command = [sys.executable, "-m", program, *arguments, *used["args"], str(path)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=60)
+        done = programs.python("-m", program, *arguments, *used["args"], str(path), cwd=ROOT)
         assert done.returncode == status
 
 
@@ -214,9 +354,7 @@ class TestPage:
         assert program == "scotoma"
         (tmp_path / "models").mkdir()
         shutil.copy(SAMPLES / "one_layer_same.onnx", tmp_path / "models")
-        environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-        command = [sys.executable, "-m", program, *arguments]
-        subprocess.run(command, cwd=tmp_path, env=environment, check=True, timeout=60)
+        programs.python("-m", program, *arguments, cwd=tmp_path, check=True)
         written = {path.name for path in tmp_path.iterdir()} - {"models"}
         assert written == set(job["artifacts"]["reports"].values())
 
@@ -226,7 +364,10 @@ class TestPage:
         assert named <= set(REPORTERS)
         assert {"gitlab", "junit", "sarif", "markdown", "github"} <= named
 
-    def test_the_example_for_pytest_works(self, pytester: pytest.Pytester) -> None:
+    def test_the_example_for_pytest_works(
+        self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PYTHONPATH", programs.environment()["PYTHONPATH"])
         (block,) = blocks("python")
         pytester.makepyfile(test_models=block)
         folder = pytester.mkdir("models")
@@ -248,17 +389,12 @@ class TestPage:
 
 class TestShell:
     def complete(self, *words: str) -> list[str]:
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(ROOT / "src"),
-            "_SCOTOMA_COMPLETE": "bash_complete",
-            "COMP_WORDS": " ".join(words),
-            "COMP_CWORD": str(len(words) - 1),
-        }
-        done = subprocess.run(
-            [sys.executable, "-m", "scotoma"], env=environment, capture_output=True, text=True,
-            check=False, timeout=60,
-        )  # fmt: skip
+        environment = programs.environment(
+            _SCOTOMA_COMPLETE="bash_complete",
+            COMP_WORDS=" ".join(words),
+            COMP_CWORD=str(len(words) - 1),
+        )
+        done = programs.run(programs.SCOTOMA, env=environment)
         return [line.partition(",")[2] for line in done.stdout.splitlines()]
 
     def test_commands_and_options_are_completed(self) -> None:
@@ -272,17 +408,11 @@ class TestShell:
         assert f"_SCOTOMA_COMPLETE={shell}_source scotoma" in PAGE
         if shell == "bash" and shutil.which("bash") is None:
             pytest.skip("click asks bash for its version")
-        environment = {**os.environ, "_SCOTOMA_COMPLETE": f"{shell}_source"}
-        environment["PYTHONPATH"] = str(ROOT / "src")
-        done = subprocess.run(
-            [sys.executable, "-m", "scotoma"], env=environment, capture_output=True, text=True,
-            check=False, timeout=60,
-        )  # fmt: skip
+        environment = programs.environment(_SCOTOMA_COMPLETE=f"{shell}_source")
+        done = programs.run(programs.SCOTOMA, env=environment)
         assert "_SCOTOMA_COMPLETE=" in done.stdout
         assert done.stderr == ""
 
     def test_the_module_is_the_program(self) -> None:
-        for arguments in (["--version"], ["lint", str(SAMPLES / "one_layer_same.onnx")]):
-            command = [sys.executable, "-m", "scotoma", *arguments]
-            done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-            assert "scotoma" in done.stdout
+        done = programs.run([*programs.SCOTOMA, "--version"])
+        assert done.stdout == f"scotoma, version {scotoma.__version__}\n"

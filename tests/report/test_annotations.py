@@ -11,7 +11,15 @@ import pytest
 from example_reports import REPORTS, finding, report_hostile
 from example_rules import report_clean, report_with_findings
 
-from scotoma.findings import Severity
+from scotoma.findings import (
+    CONFIRMED,
+    CONTRADICTED,
+    NOT_MEASURED,
+    Evidence,
+    Finding,
+    OutputEvidence,
+    Severity,
+)
 from scotoma.report import render
 from scotoma.report.statements import statements
 from scotoma.results import Report
@@ -36,12 +44,14 @@ def commands(report: Report) -> tuple[list[tuple[str, ...]], str]:
     return found, last
 
 
-def many(*levels: Severity) -> Report:
+def of(*findings: Finding) -> Report:
     clean = report_clean()
-    found = tuple(finding(f"n{i}", level) for i, level in enumerate(levels))
-    return dataclasses.replace(
-        clean, models=(dataclasses.replace(clean.models[0], findings=found),)
-    )
+    model = dataclasses.replace(clean.models[0], findings=findings)
+    return dataclasses.replace(clean, models=(model,))
+
+
+def many(*levels: Severity) -> Report:
+    return of(*(finding(f"n{i}", level) for i, level in enumerate(levels)))
 
 
 def test_annotations_come_the_most_severe_first() -> None:
@@ -91,6 +101,27 @@ def test_names_cannot_end_a_property_or_a_line() -> None:
     model = dataclasses.replace(clean.models[0], findings=(long,))
     (line,) = commands(dataclasses.replace(clean, models=(model,)))[0]
     assert (len(line[3]), line[3][-1]) == (1000, "…")
+
+
+@pytest.mark.parametrize("status", [CONFIRMED, CONTRADICTED, NOT_MEASURED])
+def test_what_a_run_said_stands_between_the_claim_and_the_remedy(status: str) -> None:
+    evidence = Evidence(status, "moved x\n", outputs=(OutputEvidence("y", CONFIRMED),))
+    found = dataclasses.replace(finding("a", Severity.ERROR), evidence=evidence)
+    said = f"'a' loses 3 px (at a (Conv)); {status}: moved x\\n (y confirmed); remedy: pad it"
+    ((_, _, _, text),) = commands(of(found))[0]
+    assert text == said
+    (issue,) = issues(of(found))
+    assert issue["description"] == f"XX101 lost-pixels: {said}"
+    without = issues(of(dataclasses.replace(found, evidence=None)))[0]
+    assert issue["fingerprint"] == without["fingerprint"]
+
+
+def test_much_that_a_run_said_leaves_room_for_the_remedy() -> None:
+    evidence = Evidence(CONFIRMED, "%" * 9000)
+    found = dataclasses.replace(finding("a", Severity.ERROR), evidence=evidence)
+    ((_, _, _, text),) = commands(of(found))[0]
+    assert text.endswith("%%…; remedy: pad it")
+    assert len(text) < 400
 
 
 def issues(report: Report) -> list[dict[str, Any]]:

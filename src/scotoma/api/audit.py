@@ -7,19 +7,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Unpack
 
-from scotoma.api.lint import LintResult, failure_error, given_models
+from scotoma.api.call import prepared
+from scotoma.api.lint import LintResult
 from scotoma.api.models import ModelSource
-from scotoma.api.settings import LintSettings, layer
+from scotoma.api.settings import LintSettings
 from scotoma.audit import AuditOptions, Budget, audit_model, demoted
 from scotoma.audit.thresholds import THRESHOLDS
 from scotoma.loader.source import STDIN
 from scotoma.measure.options import DEFAULT_BUDGET, MeasureOptions
-from scotoma.registry import load_rules
 from scotoma.results import NOT_JUDGED
-from scotoma.settings.chooser import choose
-from scotoma.settings.layers import Layer
-from scotoma.settings.plan import make_plan
-from scotoma.settings.settle import read_baselines, settle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,34 +93,24 @@ def audit(
     ([('SC901', 'confirmed'), ('SC101', 'confirmed')], False)
     """
     until = Budget.of(budget)
-    paths, data = given_models(models, name)
-    chosen = choose(
-        paths,
-        environment=Layer("the environment", {}),
-        command_line=layer(settings),
-        configs=[] if config is None else [os.fspath(config)],
-        isolated=isolated,
+    call = prepared(
+        models, name=name, config=config, isolated=isolated, rules=rules, settings=settings
     )
-    registry = load_rules([os.fspath(folder) for folder in rules])
-    plans = {path: make_plan(setting, registry) for path, setting in chosen.items()}
-    known = read_baselines(plans.values())
     reports = []
-    for number, (path, plan) in enumerate(plans.items()):
+    for number, (path, plan) in enumerate(call.plans.items()):
         how = AuditOptions(
             measure=measure or MeasureOptions(),
             region=None if region is None else tuple(region),
             thresholds=plan.settings.thresholds,
         )
-        part = until.part((len(plans) - number + 1) / 2)
-        options = replace(plan.options, data=data)
+        part = until.part((len(call.plans) - number + 1) / 2)
+        options = replace(plan.options, data=call.data)
         reports.append(audit_model(path, plan.rules, options, how, part))
-    if len(reports) == 1 and (failure := reports[0].failure):
-        raise failure_error(paths[0], failure.kind, failure.message)
     judged = {
         path: replace(
             plan, rules=(*plan.rules, *(THRESHOLDS[key] for key in plan.settings.thresholds))
         )
-        for path, plan in plans.items()
+        for path, plan in call.plans.items()
     }
-    settled = settle(reports, judged, registry, known)
+    settled = call.settle(reports, judged)
     return AuditResult(demoted(settled.report), settled.complaints)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack, cast
 import click
 
 from scotoma import engine
-from scotoma.api.lint import failure_error
+from scotoma.api.call import failure_error
 from scotoma.api.models import ModelSource, opened
 from scotoma.api.settings import LintSettings, layer
 from scotoma.comparison.compare import Subject, compare

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from scotoma import workers
-from scotoma.api.models import ModelSource, opened
-from scotoma.api.settings import LintSettings, layer
-from scotoma.errors import ModelError, ScotomaError, UsageError
-from scotoma.loader import find_models
+from scotoma.api.call import prepared
+from scotoma.api.models import ModelSource
+from scotoma.api.settings import LintSettings
+from scotoma.errors import UsageError
 from scotoma.loader.source import STDIN
-from scotoma.registry import load_rules
 from scotoma.report import keeper, render
 from scotoma.report.document import report_document
 from scotoma.report.notebook import lint_html
-from scotoma.settings.chooser import choose
-from scotoma.settings.layers import Layer
-from scotoma.settings.plan import make_plan
-from scotoma.settings.settle import read_baselines, settle
 
 if TYPE_CHECKING:
     from scotoma.findings import Finding, Undecided
@@ -38,7 +33,7 @@ class LintResult:
 
     @property
     def models(self) -> tuple[ModelReport, ...]:
-        """What is said of each model, in the order that they were given in."""
+        """What is said of each model, sorted by its path."""
         return self.report.models
 
     @property
@@ -136,30 +131,21 @@ def lint(
     >>> [(finding.code, finding.primary.node) for finding in result.findings], result.passed
     ([('SC101', 'pool')], False)
     """
-    paths, data = given_models(models, name)
-    chosen = choose(
-        paths,
-        environment=Layer("the environment", {}),
-        command_line=layer(settings),
-        configs=[] if config is None else [os.fspath(config)],
+    call = prepared(
+        models,
+        name=name,
+        config=config,
         isolated=isolated,
+        rules=rules,
+        settings=settings,
+        hash_files=hash_files,
     )
-    folders = [os.fspath(folder) for folder in rules]
-    registry = load_rules(folders)
-    plans = {
-        path: make_plan(setting, registry, hash_files=hash_files)
-        for path, setting in chosen.items()
-    }
-    known = read_baselines(plans.values())
     keep = keeper(formats)
     tasks = [
-        workers.Task(path, plan.rules, replace(plan.options, data=data, keep=keep))
-        for path, plan in plans.items()
+        workers.Task(path, plan.rules, replace(plan.options, data=call.data, keep=keep))
+        for path, plan in call.plans.items()
     ]
-    reports = workers.lint(tasks, jobs=jobs, directories=folders)
-    if len(reports) == 1 and (failure := reports[0].failure):
-        raise failure_error(paths[0], failure.kind, failure.message)
-    settled = settle(reports, plans, registry, known)
+    settled = call.settle(workers.lint(tasks, jobs=jobs, directories=call.folders), call.plans)
     return LintResult(settled.report, settled.complaints)
 
 
@@ -172,21 +158,3 @@ def rendered(report: Report, format_name: str) -> str:
     if format_name not in REPORTERS:
         raise UsageError(f"no format '{format_name}'; there are {', '.join(REPORTERS)}")
     return click.unstyle(render(report, format_name))
-
-
-def given_models(models: Sequence[Any], name: str) -> tuple[list[str], bytes | None]:
-    """Return the paths of the models, and the bytes of the only one where it is no file."""
-    if not models:
-        raise UsageError("no model is given")
-    found = [opened(model, name) for model in models]
-    if len(found) == 1 and found[0][1] is not None:
-        return [found[0][0]], found[0][1]
-    if any(data is not None for _, data in found):
-        raise UsageError("of several models each is a path; lint others one by one")
-    return find_models(path for path, _ in found), None
-
-
-def failure_error(path: str, kind: str, message: str) -> ScotomaError:
-    """Return the error of a model that could not be examined."""
-    text = f"{path}: {message}"
-    return UsageError(text) if kind == "usage" else ModelError(kind, text)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from scotoma import engine
 from scotoma.audit.bench import Bench
 from scotoma.audit.budget import Budget
-from scotoma.audit.checkers import GRAPH_ONLY, checkers, wanted
+from scotoma.audit.checkers import GRAPH_ONLY, WITHOUT_RUN, checkers, wanted
 from scotoma.audit.errors import BudgetSpentError, NotMeasuredError
 from scotoma.audit.exam import Exam
 from scotoma.audit.figures import Region, figure_documents, map_document, restricted
@@ -19,7 +19,15 @@ from scotoma.facts import Facts
 from scotoma.findings import CONTRADICTED, NOT_MEASURED, Evidence, Finding, Severity, Undecided
 from scotoma.measure.options import MeasureOptions
 from scotoma.measure.summary import summarise
-from scotoma.results import Failure, Measured, ModelReport, Report, RuleFailure, ThresholdResult
+from scotoma.results import (
+    NOT_JUDGED,
+    Failure,
+    Measured,
+    ModelReport,
+    Report,
+    RuleFailure,
+    ThresholdResult,
+)
 
 if TYPE_CHECKING:
     from scotoma.measure import Influence
@@ -84,15 +92,16 @@ def audit_model(
     report = replace(report, kept=kept)
     data = options.data
     asked = how.measure if data is None else replace(how.measure, data=data)
-    if how.region is not None and (wrong := _misplaced(how.region, facts.image_size)):
-        failure = Failure("usage", wrong)
-        return ModelReport(path=path, status="error", failure=failure)
     bench = Bench(facts, asked, budget, wanted(report.findings, facts))
+    if wrong := _misplaced(how.region, facts.image_size) or bench.misfit:
+        return ModelReport(path=path, status="error", failure=Failure("usage", wrong))
     # The maps of the single outputs get a third of what the checks leave.
     parts = 1.5 if len(facts.functional()) > 1 else 1.0
     exam = Exam(facts, bench, asked, budget, parts=parts, debug=options.debug)
     report, skipped = _with_evidence(report, exam, debug=options.debug)
     found = _region_of(exam, how.region)
+    while _is_open(found, how.thresholds) and exam.more_inputs():
+        found = _region_of(exam, how.region)
     per_output = _outputs(exam, facts, how.region, found)
     if isinstance(found, BudgetSpentError):
         skipped.append("the map of influence")
@@ -165,7 +174,7 @@ def _with_evidence(
 def _evidence(finding: Finding, exam: Exam, *, debug: bool) -> tuple[Evidence, RuleFailure | None]:
     checker = checkers().get(finding.code)
     if checker is None:
-        return Evidence(NOT_MEASURED, GRAPH_ONLY), None
+        return Evidence(NOT_MEASURED, WITHOUT_RUN.get(finding.code, GRAPH_ONLY)), None
     try:
         return checker.check(finding, exam), None
     except NotMeasuredError as error:
@@ -200,8 +209,16 @@ def _region_of(exam: Exam, region: Region | None) -> Found:
         return error
 
 
-def _misplaced(region: Region, size: tuple[int, ...]) -> str:
+def _is_open(found: Found, thresholds: Mapping[str, float]) -> bool:
+    """Tell whether the error of a known figure leaves some limit open."""
+    results = (THRESHOLDS[name].judge(limit, found) for name, limit in thresholds.items())
+    return any(r.verdict == NOT_JUDGED and r.value is not None for r in results)
+
+
+def _misplaced(region: Region | None, size: tuple[int, ...]) -> str:
     """Say what is wrong with a region on an image; empty if nothing is."""
+    if region is None:
+        return ""
     left, top, width, height = region
     if len(size) == 2 and top + height <= size[0] and left + width <= size[1]:
         return ""

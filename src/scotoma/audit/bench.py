@@ -13,6 +13,7 @@ from scotoma.audit.errors import NotMeasuredError
 from scotoma.errors import MeasurementError, UsageError
 from scotoma.facts import Facts
 from scotoma.measure.inputs import baselines
+from scotoma.measure.options import MeasureOptions
 from scotoma.measure.session import Session
 from scotoma.measure.target import Target, reachable
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from scotoma.audit.budget import Budget
-    from scotoma.measure.options import MeasureOptions
 
     Array = npt.NDArray[Any]
     Answer = Mapping[str, Array]
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 LEAST_INPUTS = 3
 """So many random inputs at least are looked at."""
+ABOUT_INPUTS = ("inputs", "mean", "std", "value_range", "fit", "bgr", "fixed")
+"""Options of a measurement that may not fit a model."""
 
 
 class Bench:
@@ -90,12 +92,37 @@ class Bench:
         MeasurementError
             If onnxruntime refuses the model, or an input cannot be made.
         """
-        asked = replace(self._options, random_inputs=max(LEAST_INPUTS, self._options.random_inputs))
         try:
-            made = baselines(self.facts, self._session.dtypes(), asked)
+            return self._feeds(self._options)
         except UsageError as error:
             raise MeasurementError(str(error)) from error
+
+    def _feeds(self, options: MeasureOptions) -> tuple[Feed, ...]:
+        asked = replace(options, random_inputs=max(LEAST_INPUTS, options.random_inputs))
+        made = baselines(self.facts, self._session.dtypes(), asked)
         return tuple(item.feed for item in made)
+
+    @property
+    def misfit(self) -> str:
+        """What is wrong with the inputs that the caller asked for; empty if nothing is.
+
+        A model that no input at all could be made for is not the caller's mistake.
+        """
+        chosen = {name: getattr(self._options, name) for name in ABOUT_INPUTS}
+        usual = {name: getattr(MeasureOptions(), name) for name in ABOUT_INPUTS}
+        if chosen == usual:
+            return ""
+        try:
+            _ = self.feeds
+        except (MeasurementError, NotMeasuredError) as error:
+            wrong = str(error) if isinstance(error.__cause__, UsageError) else ""
+        else:
+            return ""
+        try:
+            self._feeds(replace(self._options, **usual))
+        except (MeasurementError, NotMeasuredError, UsageError):
+            return ""
+        return wrong
 
     @property
     def image(self) -> str:

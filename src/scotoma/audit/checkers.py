@@ -22,6 +22,20 @@ if TYPE_CHECKING:
     from scotoma.findings import Evidence, Finding
 
 GRAPH_ONLY = "it is a claim about the graph, for which no run is made"
+WITHOUT_RUN = {
+    "SC103": "which pixels a unit reads follows from the graph: no weights can fill the gaps",
+    "SC105": "how far a unit can see follows from the graph; the map shows how much of it counts",
+    "SC106": "that layers behind a full receptive field add little is seen in training, not in a"
+    " run",
+    "SC204": "where the cells of a branch are centred follows from the graph: in a run the trained"
+    " weights decide which part of its receptive field counts",
+    "SC207": "where the cells of an output are centred follows from the graph: in a run the trained"
+    " weights decide which part of its receptive field counts",
+    "SC701": "how much of a fine pattern is folded depends on what stands in the images",
+    "SC802": "a run shows that the branches fit; what was cropped, padded or stretched for it"
+    " follows from the graph",
+}
+"""Why no run is made for the rules that have no check."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +73,7 @@ def wanted(findings: tuple[Finding, ...], facts: Facts) -> set[str]:
             if operator is None or checker is None:
                 continue
             if "inputs" in checker.tensors:
-                names.update(operator.inputs[:1])
+                names.update(operator.inputs)
             if "outputs" in checker.tensors:
                 names.update(operator.outputs[:1])
     return names - {""}

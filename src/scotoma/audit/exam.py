@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from scotoma.audit.errors import BudgetSpentError, NotMeasuredError
@@ -25,6 +24,9 @@ CONFIRMATION = 3.0
 """Seconds in which perturbation confirms a map from gradients, at most."""
 LEAST_SECONDS = 0.05
 """A map is not begun with less time than this."""
+MORE_INPUTS = 4
+"""So many times the random inputs are fed where an error leaves a limit open."""
+MOST_INPUTS = 64
 LEAST_PASSES = 50
 """Nor with less than so many passes take: a measurement tries out before it looks at the clock what
 it may rely on."""
@@ -68,24 +70,47 @@ class Exam:
         self.crashes: list[str] = []
         """What the measurement of a map failed of, though it should not."""
         self._passes = 0
+        self._seconds = 0.0
+        """That the latest map took."""
+        self._found: tuple[Influence, Summary] | NotMeasuredError | None = None
 
-    @cached_property
-    def _found(self) -> tuple[Influence, Summary] | NotMeasuredError:
-        return self._measured(self.options, self.budget.part(self._parts))
+    def more_inputs(self) -> bool:
+        """Measure the map anew on more random inputs.
+
+        Returns
+        -------
+        bool
+            Whether there is such a map; not where the inputs are others, or have been `MOST_INPUTS`
+            already, or time does not suffice.
+        """
+        options, found = self.options, self._found
+        count = options.random_inputs * MORE_INPUTS
+        if options.inputs not in ((), ("random",)) or count > MOST_INPUTS:
+            return False
+        if not isinstance(found, tuple) or not found[0].full:
+            return False
+        part = self.budget.part(self._parts)
+        if part.left < 2 * MORE_INPUTS * self._seconds:
+            return False
+        more = replace(options, random_inputs=count)
+        found = self._measured(more, part)
+        if not isinstance(found, tuple) or not found[0].full:
+            return False
+        self.options, self._found = more, found
+        return True
 
     def _measured(
         self, options: MeasureOptions, budget: Budget
     ) -> tuple[Influence, Summary] | NotMeasuredError:
         try:
-            refused = self.bench.refusal
+            self.require_run()
         except NotMeasuredError as error:
             return error
-        if refused is not None:
-            return NotMeasuredError(refused)
         left = budget.left
         if left < max(LEAST_SECONDS, LEAST_PASSES * self.bench.seconds):
             return BudgetSpentError()
         seconds = left if options.budget is None else min(left, options.budget)
+        start = self.budget.clock()
         try:
             limits = replace(options, budget=seconds, confirmation=CONFIRMATION)
             influence = measure(self.facts, limits)
@@ -101,6 +126,7 @@ class Exam:
             return NotMeasuredError("the measurement crashed")
         if influence.interrupted:
             raise KeyboardInterrupt
+        self._seconds = self.budget.clock() - start
         self._passes += influence.work.passes
         return influence, summarise(influence)
 
@@ -128,10 +154,11 @@ class Exam:
 
     @property
     def _map(self) -> tuple[Influence, Summary]:
-        found = self._found
-        if isinstance(found, NotMeasuredError):
-            raise found
-        return found
+        if self._found is None:
+            self._found = self._measured(self.options, self.budget.part(self._parts))
+        if isinstance(self._found, NotMeasuredError):
+            raise self._found
+        return self._found
 
     def of_output(self, output: str, budget: Budget) -> tuple[Influence, Summary]:
         """Return the map and the figures of one output.
@@ -141,10 +168,22 @@ class Exam:
         NotMeasuredError
             As of `influence`.
         """
-        found = self._measured(replace(self.options, output=output), budget)
+        found = self._measured(replace(self.options, tensor=output), budget)
         if isinstance(found, NotMeasuredError):
             raise found
         return found
+
+    def require_run(self) -> None:
+        """Make sure that onnxruntime runs the model at these shapes.
+
+        Raises
+        ------
+        NotMeasuredError
+            If it does not.
+        """
+        refused = self.bench.refusal
+        if refused is not None:
+            raise NotMeasuredError(refused)
 
     def is_in_body(self, finding: Finding) -> bool:
         """Tell whether a finding is about an operator that a run may leave out.
@@ -164,7 +203,8 @@ class Exam:
         """
         found = self.summary.figures.get(key)
         if found is None or found.value is None:
-            raise NotMeasuredError(f"{key.replace('_', ' ')} is not known of the measured map")
+            why = f": {found.reason}" if found is not None and found.reason else ""
+            raise NotMeasuredError(f"{key.replace('_', ' ')} is not known of the measured map{why}")
         return found
 
     @property

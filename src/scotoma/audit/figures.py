@@ -75,6 +75,8 @@ def restricted(influence: Influence, region: Region) -> Influence:
     NotMeasuredError
         If no pixel of it has a value of its own.
     """
+    if influence.tile > 1:
+        raise NotMeasuredError("the map is kept in tiles, which a region may cut")
     left, top, width, height = region
     index = (slice(top, top + height), slice(left, left + width))
     probed, structural = influence.probed[index], influence.structural

@@ -91,7 +91,8 @@ class Threshold(Rule):
         where = side(figure, limit)
         if where is None:
             verdict = NOT_JUDGED
-            taken_of += "; its error leaves it open"
+            doubt = figure.error or 0.0
+            taken_of = f"{figure.value:.4g} ± {doubt:.2g} lies too near to it ({taken_of})"
         elif self.at_least:
             verdict = EXCEEDED if where < 0 and figure.value != limit else KEPT
         else:
@@ -124,13 +125,15 @@ class Threshold(Rule):
 def _known(summary: Summary, key: str) -> Figure:
     figure = summary.figures.get(key)
     if figure is None or figure.value is None:
-        raise NotMeasuredError(f"{key.replace('_', ' ')} is not known of the measured map")
+        why = f": {figure.reason}" if figure is not None and figure.reason else ""
+        raise NotMeasuredError(f"{key.replace('_', ' ')} is not known of the measured map{why}")
     return figure
 
 
 def _probed(influence: Influence, figure: Figure) -> str:
     inputs = len(influence.baselines)
-    return f"{figure.probes:,} pixels, {inputs} {'input' if inputs == 1 else 'inputs'}"
+    pixels = f"{figure.probes:,} {'pixel' if figure.probes == 1 else 'pixels'}"
+    return f"{pixels}, {inputs} {'input' if inputs == 1 else 'inputs'}"
 
 
 class DeadPixels(Threshold):

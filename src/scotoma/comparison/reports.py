@@ -11,6 +11,7 @@ import msgspec
 from scotoma.errors import ModelError, UsageError
 from scotoma.report.contract.common import Level, Status
 from scotoma.report.contract.lint import ErrorDocument, UndecidedDocument
+from scotoma.settings.wording import explained
 
 if TYPE_CHECKING:
     from scotoma.report.contract.lint import ModelDocument
@@ -103,10 +104,12 @@ def read_report(path: str) -> list[ModelDocument]:
         raise ModelError("unreadable", f"{path}: cannot be read: {error.strerror}") from error
     if len(data) > MAX_BYTES:
         raise ModelError("too-large", f"{path}: too large for a report")
+    data = data.removeprefix(_BOM)
+    _refuse_version(path, data)
     try:
-        report = msgspec.json.decode(data.removeprefix(_BOM), type=_Report)
+        report = msgspec.json.decode(data, type=_Report)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(explained(str(error)).split())
         raise UsageError(f"{path}: is no JSON report of `scotoma lint`: {reason}") from error
     models = report["models"]
     for index, model in enumerate(models):
@@ -118,6 +121,21 @@ def read_report(path: str) -> list[ModelDocument]:
         model.setdefault("task", None)  # older reports do not say it
         model.setdefault("refusal", None)
     return cast("list[ModelDocument]", models)
+
+
+class _Version(TypedDict):
+    schema_version: str
+
+
+def _refuse_version(path: str, data: bytes) -> None:
+    """Raise UsageError for a report of another version; what is no report is told later."""
+    try:
+        version = msgspec.json.decode(data, type=_Version)["schema_version"]
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return
+    if version != "1":
+        known = f"it is of version {version:.40}, and this Scotoma compares version 1: make it anew"
+        raise UsageError(f"{path}: is no JSON report of `scotoma lint`: {known}")
 
 
 def _tame(findings: list[_Finding]) -> None:

@@ -138,9 +138,24 @@ def _changes(old: DiffFindingDocument, new: DiffFindingDocument) -> Iterator[str
         name, after = item["name"], item["value"]
         first = before.pop(name, None)
         if first != after:
-            yield f"{escape(name)} {_number(first)} -> {_number(after)}"
+            yield f"{escape(name)} {' -> '.join(_apart(first, after))}"
     for name, value in before.items():
         yield f"{escape(name)} {_number(value)} -> {UNKNOWN}"
+
+
+def _apart(one: object, other: object) -> tuple[str, str]:
+    """Return two values that differ, with as many digits as show it.
+
+    Examples
+    --------
+    >>> _apart(0.184, 0.5), _apart(0.18401, 0.18402)
+    (('0.184', '0.5'), ('0.18401', '0.18402'))
+    """
+    texts = _number(one), _number(other)
+    if texts[0] != texts[1] or not (isinstance(one, float) and isinstance(other, float)):
+        return texts
+    digits = next((n for n in range(4, 17) if f"{one:.{n}g}" != f"{other:.{n}g}"), 17)
+    return f"{one:.{digits}g}", f"{other:.{digits}g}"
 
 
 def _number(value: object) -> str:

@@ -130,10 +130,15 @@ def _conditions(document: Mapping[str, Any]) -> str:
     return "; ".join(parts)
 
 
+def _all(cells: str, count: int) -> str:
+    return "the only pixel" if count == 1 else f"all {cells}"
+
+
 def _extent(document: Mapping[str, Any]) -> str:
     extent = document["resolution"]
-    pixels = f"{extent['pixels']:,} pixels"
-    part = f"all {pixels}" if extent["full"] else f"{extent['probed']:,} of {pixels}"
+    tile = extent.get("tile", 1)
+    pixels = f"{extent['pixels']:,} {'pixels' if tile == 1 else f'tiles of {tile} px'}"
+    part = _all(pixels, extent["pixels"]) if extent["full"] else f"{extent['probed']:,} of {pixels}"
     passes = f"in {document['passes']:,} passes"
     together = ", several at once" if document["multiplexed"] else ""
     if document.get("gradients") is not None:
@@ -242,6 +247,8 @@ def _agreement(agreement: Mapping[str, Any]) -> list[str]:
 
 def _preview(found: Mapping[str, Any]) -> str:
     """Say how far a preview is off."""
+    if not found["sampled_pixels"]:
+        return "preview against perturbation: not compared"
     count = f"{found['sampled_pixels']:,} pixels"
     if found["relative_error"] is None:
         return f"preview against perturbation: nothing moved at {count}"

@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scotoma.findings import Severity
-from scotoma.report.escape import escape
+from scotoma.report.escape import clip, escape
 from scotoma.report.paths import path_from
-from scotoma.report.text import place_of
+from scotoma.report.text import evidence_reason, place_of
 
 if TYPE_CHECKING:
     from scotoma.findings import Finding, Undecided
     from scotoma.results import ModelReport, Report
+
+MAX_EVIDENCE = 300
+"""Characters of what a run said, so that the remedy behind it is not cut off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,8 @@ def _broken(path: str, check: str, subject: str, text: str) -> Statement:
 def _found(path: str, finding: Finding) -> Statement:
     place = place_of(finding.primary)
     text = escape(finding.message) + (f" (at {place})" if place else "")
+    if (evidence := finding.evidence) is not None:
+        text += f"; {evidence.status}: {clip(escape(evidence_reason(evidence)), MAX_EVIDENCE)}"
     if finding.remedy:
         text += f"; remedy: {escape(finding.remedy)}"
     check, subject = escape(finding.code), escape(f"{finding.code} {finding.name}")

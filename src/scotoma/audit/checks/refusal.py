@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from scotoma.audit.errors import NotMeasuredError
+from scotoma.audit.runtime import runtime, short
 from scotoma.findings import CONFIRMED, CONTRADICTED, Evidence, Finding
 
 if TYPE_CHECKING:
@@ -44,26 +45,9 @@ def check(finding: Finding, exam: Exam) -> Evidence:
         raise NotMeasuredError("an optimisation is at fault that is switched off here")
     said = exam.bench.refusal
     if said is None:
-        return Evidence(CONTRADICTED, f"{_runtime()} loads it and runs it")
+        return Evidence(CONTRADICTED, f"{runtime()} loads it and runs it")
     node = finding.primary.node
     named = node is not None and f"Name:'{node}'" in said
     if not named and re.search(SAYS[finding.code], said) is None:
-        raise NotMeasuredError(f"{_runtime()} refuses the model for another reason: {said}")
-    return Evidence(CONFIRMED, f"{_runtime()} refuses it: {_short(said)}")
-
-
-def _short(said: str) -> str:
-    """Return a message without the place in onnxruntime's sources.
-
-    Examples
-    --------
-    >>> _short("cannot load: /a/b.h:50 Conv(const T&) [with T = U] pads was false.")
-    'cannot load: pads was false.'
-    """
-    return re.sub(r"/\S+:\d+ .*?\[with [^\]]*\] ", "", said)
-
-
-def _runtime() -> str:
-    from importlib.metadata import version  # noqa: PLC0415  only where it is said
-
-    return f"onnxruntime {version('onnxruntime')}"
+        raise NotMeasuredError(f"{runtime()} refuses the model for another reason: {said}")
+    return Evidence(CONFIRMED, f"{runtime()} refuses it: {short(said)}")

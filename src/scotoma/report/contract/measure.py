@@ -29,6 +29,9 @@ class ResolutionDocument(TypedDict):
     """All of them."""
     samples: list[int]
     """Probed places along each axis."""
+    tile: NotRequired[int]
+    """Pixels along each axis that share a cell of the map; counts are then of cells, places and
+    lengths still in pixels. Absent: 1."""
     probed: int
     pixels: int
 
