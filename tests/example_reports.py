@@ -15,7 +15,6 @@ from example_rules import (
     report_with_findings,
 )
 
-from scotoma.facts import Unanalysed
 from scotoma.findings import (
     CONFIRMED,
     CONTRADICTED,
@@ -38,6 +37,7 @@ from scotoma.results import (
     RuleFailure,
     UnusedSuppression,
 )
+from scotoma.unanalysed import Unanalysed
 
 HOSTILE = (
     "<script>alert(1)</script><img src=x onerror=alert(2)>",

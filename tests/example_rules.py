@@ -20,13 +20,13 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any, ClassVar
 
-from scotoma.facts import Unanalysed
 from scotoma.findings import Confidence, Finding, Location, Measurement, Severity, Undecided
 from scotoma.loader.model import Graph, Model, Operator
 from scotoma.resolve.resolution import InputShape, Resolution
 from scotoma.results import Failure, ModelReport, Report, RuleFailure
 from scotoma.rule import Rule, RuleMeta
 from scotoma.task import Task, TaskTaken
+from scotoma.unanalysed import Unanalysed
 
 Answers = Callable[[Any], Iterator[Finding | Undecided]]
 

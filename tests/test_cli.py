@@ -1,60 +1,24 @@
+"""What `scotoma lint` makes of calls, models and rules: exit status, streams and messages."""
+
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import click
 import example_rules
 import pytest
 from example_rules import FakeFacts, LostPixels, operator
-from hypothesis import given
-from hypothesis import strategies as st
 
 from scotoma import engine, registry
-from scotoma.cli import main
-from scotoma.cli.lint import lint
-from scotoma.cli.options import read_input_shape, read_sizes
 from scotoma.engine import Options
 from scotoma.errors import ModelError, UsageError
 from scotoma.findings import Finding, Severity, Undecided
 from scotoma.registry import Registry
-from scotoma.report.json import dump
-
-SOURCE = Path(__file__).parents[1] / "src"
-SLOW = {"numpy", "onnx", "onnxruntime", "networkx", "matplotlib", "PIL", "jinja2", "rich"}
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-def command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(SOURCE), **options.pop("env", {})}
-    return subprocess.run(
-        [sys.executable, *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        **options,
-    )
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        result = main(arguments)
-        captured = capsys.readouterr()
-        return result, captured.out, captured.err
-
-    return call
 
 
 def finding(severity: Severity) -> Callable[[Any], Iterator[Finding | Undecided]]:
@@ -329,114 +293,3 @@ def test_rules_are_shown(run: Run) -> None:
     head, _, *table = out.splitlines()
     assert head == "XX is a family of 2 rules; `scotoma explain XX101` explains one."
     assert table == run("rules")[1].splitlines()
-
-
-def test_limits_of_measured_figures_are_explained_like_rules(run: Run) -> None:
-    result, out, err = run("explain", "sc902")
-    title, when, _, summary, *_ = out.splitlines()
-    assert (result, title, err) == (0, "SC902 measured-min-border-ratio", "")
-    assert when == "error, confidence high, on where its limit is set, since 0.1.0"
-    assert summary == "Measured figures beyond a limit that was set for them."
-    assert "`min-border-ratio`" in out
-    assert "``" not in out
-    assert run("explain", "measured-min-border-ratio")[1] == out
-
-
-def test_every_setting_of_a_run_has_its_environment_variable() -> None:
-    options = {p.opts[-1]: p.envvar for p in lint.params if isinstance(p, click.Option)}
-    for_the_command_line_alone = {
-        "--show-settings", "--write-baseline", "--prune-baseline", "--rules", "--debug", "--help",
-    }  # fmt: skip
-    assert {name for name, variable in options.items() if variable is None} == (
-        for_the_command_line_alone - {"--help"}
-    )
-    for name, variable in options.items():
-        if variable is not None:
-            assert variable == "SCOTOMA" + name[1:].replace("-", "_").upper()
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["lint", "--help"], ["measure", "-h"]])
-def test_help_imports_nothing_slow(arguments: list[str]) -> None:
-    program = (
-        "import sys; from scotoma.cli import main; status = main(sys.argv[1:]);"
-        "print(*sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr);"
-        "sys.exit(status)"
-    )
-    done = command("-c", program, *arguments)
-    assert done.returncode == 0
-    assert done.stdout.startswith("Usage: scotoma")
-    imported = set(done.stderr.split())
-    assert "click" in imported
-    assert imported & SLOW == set()
-
-
-def test_help_answers_at_once() -> None:
-    seconds = []
-    for _ in range(5):
-        start = time.perf_counter()
-        command("-m", "scotoma", "--help")
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.3  # 0.1 s on an idle machine
-
-
-def test_the_program_runs_as_a_module() -> None:
-    done = command("-m", "scotoma", "--version")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("scotoma, version ")
-    assert command("-m", "scotoma", "nope").returncode == 2
-
-
-def test_a_closed_pipe_ends_quietly() -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    done = subprocess.run(
-        [sys.executable, "-m", "scotoma", "rules"],
-        env={**os.environ, "PYTHONPATH": str(SOURCE)},
-        stdout=writer,
-        stderr=subprocess.PIPE,
-        timeout=60,
-        check=False,
-    )
-    os.close(writer)
-    assert (done.returncode, done.stderr) == (0, b"")
-
-
-def test_ctrl_c_ends_a_run_without_a_traceback(tmp_path: Path) -> None:
-    pipe = tmp_path / "slow_rules"
-    pipe.mkdir()
-    (pipe / "slow.py").write_text("import time\nprint('ready', flush=True)\ntime.sleep(50)\n")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "scotoma", "rules", "--rules", str(pipe)],
-        env={**os.environ, "PYTHONPATH": str(SOURCE)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert "Traceback" not in err
-
-
-def test_output_survives_an_encoding_that_lacks_its_characters(tmp_path: Path) -> None:
-    done = command(
-        "-m", "scotoma", "lint", str(tmp_path / "größe.onnx"),
-        env={"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
-    )  # fmt: skip
-    assert done.returncode == 3
-    assert "gr\\xf6\\xdfe.onnx" in done.stdout
-    assert "Traceback" not in done.stderr
-
-
-@given(st.lists(st.integers(1, 2**31 - 1), min_size=1, max_size=5), st.text(min_size=1))
-def test_shapes_are_read_as_they_are_written(shape: list[int], name: str) -> None:
-    text = "x".join(map(str, shape))
-    assert read_sizes(text) == tuple(shape)
-    assert read_input_shape(f"{name}={text}") == (name, tuple(shape))
-
-
-def test_json_has_no_numbers_that_json_lacks() -> None:
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        dump({"value": float("nan")})

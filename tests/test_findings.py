@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 
 import example_rules
 import numpy as np
@@ -49,7 +50,8 @@ def test_fingerprint_tells_places_apart(other: Finding) -> None:
 
 
 def test_fingerprint_takes_any_name() -> None:
-    assert len(finding(node=example_rules.NASTY).fingerprint) == 64
+    identity = json.dumps(["XX101", example_rules.NASTY, "t"]).encode()
+    assert finding(node=example_rules.NASTY).fingerprint == hashlib.sha256(identity).hexdigest()
 
 
 def test_a_finding_has_a_place() -> None:

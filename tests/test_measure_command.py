@@ -76,8 +76,9 @@ def test_the_text_says_what_a_person_needs_first(call: Call, tmp_path: Path) -> 
 
 def test_options_reach_the_measurement(call_and_draw: Call) -> None:
     options = [
-        "--inputs", "2", "--seed", "5", "--range", "0:1", "--resolution", "3", "--channels", "each",
-        "--difference", "forward", "--output", "feature_map", "--format", "json", "--jobs", "2",
+        "--inputs", "2", "--seed", "5", "--value-range", "0:1", "--resolution", "3",
+        "--channels", "each", "--difference", "forward", "--tensor", "feature_map",
+        "--format", "json", "--jobs", "2",
         "--no-multiplex", "--picture", "svg", "--theme", "dark", "--budget", "1.5m",
     ]  # fmt: skip
     status, out, _ = call_and_draw(ONE, *options)
@@ -104,7 +105,7 @@ def test_a_model_from_standard_input(call: Call, monkeypatch: pytest.MonkeyPatch
     document = json.loads(out)
     assert (document["model"]["path"], document["influence"]["max"]) == ("-", 59049)
     pipe()  # another size and another tensor: the bytes in memory are edited
-    status, out, _ = call("-", *COUNT, "--size", "14x16", "--format", "json", "--output", "map2")
+    status, out, _ = call("-", *COUNT, "--size", "14x16", "--format", "json", "--tensor", "map2")
     assert (status, json.loads(out)["output"]) == (0, "map2")
 
 
@@ -115,7 +116,7 @@ def test_a_model_from_standard_input(call: Call, monkeypatch: pytest.MonkeyPatch
         (["--resolution", "0"], "resolution must be at least 1, not 0"),
         (["--delta", "0"], "delta must be a finite number other than 0, not 0.0"),
         (["--delta", "1e-30"], "delta"),
-        (["--output", "nope"], "the model has no tensor 'nope'"),
+        (["--tensor", "nope"], "the model has no tensor 'nope'"),
         (["--functional", "mean"], "unknown functional 'mean'"),
         (["--functional", "logit"], "a logit needs a class vector"),
         (["--input", "nowhere.png"], "there is no file or folder 'nowhere.png'"),
@@ -139,7 +140,7 @@ def test_a_call_that_makes_no_sense_leaves_nothing(
     [
         (["--budget", "soon"], "'soon' is not a time such as 60s, 2m or 1.5h"),
         (["--mean", "a,b"], "'a,b' is not made of numbers with commas between"),
-        (["--range", "1"], "'1' is not LOW:HIGH, such as 0:255"),
+        (["--value-range", "1"], "'1' is not LOW:HIGH, such as 0:255"),
         (["--fix", "gain"], "'gain' is not NAME=NUMBER or NAME=FILE.npy"),
         (["--fix", "a=1", "--fix", "a=2"], "the input 'a' is fixed twice"),
     ],
@@ -228,7 +229,7 @@ def test_the_bar_shows_on_a_terminal_only(call: Call, monkeypatch: pytest.Monkey
     status, _, err = call(ONE, "--passes", "40")
     assert status == 0
     assert "measuring" in err
-    assert call(ONE, "--quiet")[2] == ""
+    assert call(ONE, "--no-progress")[2] == ""
 
 
 def test_a_size_at_which_an_operator_cannot_run_is_a_wrong_call(call: Call) -> None:

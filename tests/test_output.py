@@ -6,10 +6,10 @@ import os
 import signal
 import stat
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import programs
 import pytest
 
 from scotoma.cli import main
@@ -19,9 +19,21 @@ from scotoma.report import REPORTERS
 
 ROOT = Path(__file__).parents[1]
 MODEL = str(ROOT / "sample_models" / "five_layers_valid.onnx")
-LINT = [sys.executable, "-m", "scotoma", "lint", MODEL, "--exit-zero", "--select", "SC102"]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+LINT = [*programs.SCOTOMA, "lint", MODEL, "--exit-zero", "--select", "SC102"]
 FULL = Path("/dev/full")
+SLOW_RULE = """
+import time
+from scotoma.findings import Severity
+from scotoma.rule import Rule, RuleMeta
+
+class Slow(Rule):
+    meta = RuleMeta(code="XX1", name="slow", severity=Severity.NOTE, since="0.1.0")
+
+    def check(self, facts):
+        print("ready", flush=True)
+        time.sleep(9999)
+        yield from ()
+"""
 
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
 
@@ -44,8 +56,8 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
 def test_a_new_file_has_the_usual_rights(tmp_path: Path) -> None:
     write("x", str(tmp_path / "report"), colour=False)
     (tmp_path / "plain").write_text("x")
-    modes = {path.stat().st_mode for path in tmp_path.iterdir()}
-    assert len(modes) == 1
+    assert (tmp_path / "report").stat().st_mode == (tmp_path / "plain").stat().st_mode
+    assert (tmp_path / "report").read_text() == "x"
 
 
 def interrupt(*_: object) -> None:
@@ -136,14 +148,11 @@ def test_a_file_that_may_not_be_written_is_refused_at_once(
 @pytest.mark.parametrize("place", ["-o", "stdout"])
 def test_a_full_disk_is_one_line_and_status_3(place: str) -> None:
     with FULL.open("w") as full:
-        done = subprocess.run(
+        done = programs.run(
             [*LINT, "-o", "json=/dev/full"] if place == "-o" else LINT,
-            env=ENVIRONMENT,
             stdout=full if place == "stdout" else subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
-            check=False,
         )
     where = "'/dev/full'" if place == "-o" else "standard output"
     assert done.stderr == f"scotoma: {where} cannot be written: No space left on device\n"
@@ -152,10 +161,8 @@ def test_a_full_disk_is_one_line_and_status_3(place: str) -> None:
 
 
 def test_a_closed_standard_output_is_one_line_and_status_2() -> None:
-    done = subprocess.run(
-        ["/bin/sh", "-c", '"$@" >&-', "sh", *LINT],
-        env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    shell = ["/bin/sh", "-c", '"$@" >&-', "sh"]
+    done = programs.run([*shell, *LINT], stderr=subprocess.PIPE, text=True)
     assert done.stderr == "scotoma: standard output is closed: -o FILE writes to a file\n"
     assert done.returncode == 2
 
@@ -164,10 +171,8 @@ def test_a_closed_pipe_leaves_the_files_whole(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     path = tmp_path / "report.txt"
-    done = subprocess.run(
-        [*LINT, "-o", "text=-", "-o", f"text={path}"],
-        env=ENVIRONMENT, stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False,
-    )  # fmt: skip
+    command = [*LINT, "-o", "text=-", "-o", f"text={path}"]
+    done = programs.run(command, stdout=writer, stderr=subprocess.PIPE)
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, b"")
     assert path.read_text().endswith("1 model: 0 errors, 1 warning, 0 notes, 0 undecided\n")
@@ -175,26 +180,28 @@ def test_a_closed_pipe_leaves_the_files_whole(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_leaves_no_report_and_says_so(tmp_path: Path) -> None:
-    pipe = tmp_path / "model.onnx"
-    os.mkfifo(pipe)
-    process = subprocess.Popen(
-        [*LINT[:4], str(pipe), "-o", str(tmp_path / "report.json")],
-        env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    writer = pipe.open("wb")  # returns when the model is being read
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
-    writer.close()
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "slow.py").write_text(SLOW_RULE)
+    command = [*programs.SCOTOMA, "lint", MODEL, "--rules", str(tmp_path / "rules")]
+    command += ["--select", "XX1", "-o", str(tmp_path / "report.json")]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with programs.start(command, **pipes) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=programs.PATIENCE)
     assert (process.returncode, out, err) == (130, "", "\nscotoma: interrupted\n")
-    assert files(tmp_path) == {"model.onnx"}
+    assert files(tmp_path) == {"rules"}
 
 
 def test_a_pipe_is_written_and_not_replaced(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    process = subprocess.Popen([*LINT, "-o", str(pipe)], env=ENVIRONMENT, stdout=subprocess.PIPE)
-    assert pipe.read_text().endswith("0 undecided\n")
-    assert process.communicate(timeout=60)[0] == b""
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)  # the report fits what a pipe holds
+    done = programs.run([*LINT, "-o", str(pipe)])
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert os.read(reader, 1 << 16).endswith(b"0 undecided\n")
+    os.close(reader)
     assert pipe.is_fifo()
 
 

@@ -16,7 +16,6 @@ from golden_files import check_golden
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scotoma.facts import Unanalysed
 from scotoma.findings import Location, Severity, Suppressed
 from scotoma.report import REPORTERS, render
 from scotoma.report.document import number
@@ -24,6 +23,7 @@ from scotoma.report.escape import escape
 from scotoma.report.rules import explain, render_json, render_markdown, render_table
 from scotoma.report.table import table
 from scotoma.results import Report
+from scotoma.unanalysed import Unanalysed
 
 SUFFIXES = {"text": "txt", "junit": "junit.xml", "github": "github.txt", "gitlab": "gitlab.json",
             "markdown": "md"}  # fmt: skip

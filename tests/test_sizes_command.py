@@ -269,7 +269,7 @@ def test_the_closest_configuration_counts(
     [
         ("deploy = [224]", "scotoma.toml: deploy[0]: expected a list, got a whole number"),
         ("deploy = [[16, 0]]", "scotoma.toml: deploy[0][1]: expected a whole number >= 1"),
-        ("deploy = [[]]", "scotoma.toml: deploy[0]: expected a list of length >= 1"),
+        ("deploy = [[]]", "scotoma.toml: deploy[0]: expected a list of one entry or more"),
         (
             "deploy = [[1, 2, 3]]",
             "scotoma.toml: deploy: 1x2x3 gives 3 numbers, the image has 2 axes",

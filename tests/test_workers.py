@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from scotoma import workers
-from scotoma.cli import main
 from scotoma.engine import Options
 from scotoma.registry import load_rules
 from scotoma.results import ModelReport
@@ -52,17 +51,6 @@ class Killer(Rule):
 '''
 
 
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        result = main(arguments)
-        captured = capsys.readouterr()
-        return result, captured.out, captured.err
-
-    return call
-
-
 def test_any_number_of_processes_gives_the_same_bytes(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,12 +61,15 @@ def test_any_number_of_processes_gives_the_same_bytes(
     one = run("lint", ".", "none.onnx", "--format", "json")
     assert one[0] == 3
     assert [model["path"] for model in json.loads(one[1])["models"]] == [
-        "broken.onnx", "ceil_pool.onnx", "five_layers_valid.onnx", "residual_net.onnx",
-        "unet_misfit.onnx", "none.onnx",
+        "broken.onnx", "ceil_pool.onnx", "five_layers_valid.onnx", "none.onnx",
+        "residual_net.onnx", "unet_misfit.onnx",
     ]  # fmt: skip
     assert str(tmp_path) not in one[1]
     for jobs in ("2", "9"):
         assert run("lint", ".", "none.onnx", "--format", "json", "--jobs", jobs) == one
+    # The order of the arguments does not matter, nor that a model is named twice.
+    given = ["unet_misfit.onnx", "none.onnx", "./ceil_pool.onnx", ".", str(tmp_path / "none.onnx")]
+    assert run("lint", *given, "--format", "json", "--jobs", "2") == one
 
 
 def test_a_process_that_dies_takes_only_its_model_with_it(tmp_path: Path) -> None:

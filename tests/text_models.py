@@ -1,13 +1,17 @@
-"""Facts of small models that stand in the tests as ONNX text."""
+"""Facts of small models that stand in the tests as ONNX text, or were built there."""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from scotoma.facts import Facts
 from scotoma.loader import load_model
 from scotoma.testing import read_text_model
+
+if TYPE_CHECKING:
+    import onnx
 
 
 def facts_of(text: str, folder: Path | None = None, opset: int = 17) -> Facts:
@@ -26,3 +30,10 @@ def facts_of(text: str, folder: Path | None = None, opset: int = 17) -> Facts:
         path = Path(folder or passing, "model.onnx")
         path.write_bytes(data)
         return Facts.of(load_model(path))
+
+
+def facts_of_proto(model: onnx.ModelProto, folder: Path, **options: Any) -> Facts:
+    """Save a model in a folder, where onnxruntime finds it, load, resolve and trace it."""
+    path = folder / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    return Facts.of(load_model(path), **options)

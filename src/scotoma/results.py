@@ -10,11 +10,11 @@ from scotoma.findings import Severity
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from scotoma.facts import Unanalysed
     from scotoma.findings import Finding, Undecided
     from scotoma.resolve.resolution import InputShape
     from scotoma.rule import Rule
     from scotoma.task import TaskTaken
+    from scotoma.unanalysed import Unanalysed
 
 
 @dataclass(frozen=True, slots=True)

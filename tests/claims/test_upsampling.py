@@ -11,13 +11,12 @@ import onnx
 import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
+from text_models import facts_of_proto
 
 from scotoma.engine import Options, lint_model
 from scotoma.evidence.flat import flat_features
 from scotoma.evidence.gaps import Gap, gaps
 from scotoma.evidence.upsampling import LEVELS, phase_response, score_of, upsamplings
-from scotoma.facts import Facts
-from scotoma.loader import load_model
 from scotoma.registry import load_rules
 from scotoma.resolve.window import Window
 from scotoma.testing import Fixture, find_fixtures, read_text_model
@@ -38,12 +37,6 @@ def run(proto: onnx.ModelProto, tensor: str, image: NDArray[np.float32]) -> NDAr
     session = ort.InferenceSession(copy.SerializeToString(), options)
     found: NDArray[np.float32] = session.run([tensor], {copy.graph.input[0].name: image})[0]
     return found
-
-
-def facts_of(proto: onnx.ModelProto, folder: Path) -> Facts:
-    path = folder / "m.onnx"
-    path.write_bytes(proto.SerializeToString())
-    return Facts.of(load_model(str(path)))
 
 
 def name_of(fixture: Fixture) -> str:
@@ -123,7 +116,7 @@ def test_phases_of_a_transposed_convolution(
     }}
     """
     proto = read_text_model(text)
-    facts = facts_of(proto, tmp_path)
+    facts = facts_of_proto(proto, tmp_path)
     (item,) = upsamplings(facts)
     values = np.arange(1.0, into + 1) / 4
     image = np.tile(values.astype(np.float32).reshape(1, -1, 1, 1), (1, 1, 12, 12))
@@ -159,7 +152,7 @@ def test_phases_of_a_pixel_shuffle(kind: str, tmp_path: Path) -> None:
     }}
     """
     proto = read_text_model(text)
-    facts = facts_of(proto, tmp_path)
+    facts = facts_of_proto(proto, tmp_path)
     (item,) = upsamplings(facts)
     assert item.strides == (2, 2)
     image = np.tile(np.array([0.5, 2.0], np.float32).reshape(1, 2, 1, 1), (1, 1, 8, 8))
@@ -210,7 +203,7 @@ NETWORK = """
 @pytest.mark.parametrize("level", LEVELS)
 def test_flat_features_are_those_of_a_flat_image(level: float, tmp_path: Path) -> None:
     proto = read_text_model(NETWORK)
-    features = flat_features(facts_of(proto, tmp_path), level)
+    features = flat_features(facts_of_proto(proto, tmp_path), [level])[0]
     image = np.full((1, 3, 24, 24), level, np.float32)
     made = [node.output[0] for node in proto.graph.node]
     assert sorted(features) == sorted(["x", *made])
@@ -225,7 +218,7 @@ def test_flat_features_behind_a_gate(tmp_path: Path) -> None:
     text = text.replace("[1, 9, 24, 24] y", "[1, 5, h, w] y")
     text = text.replace("y = Concat <axis = 1> (c4, u1)", "y = Neg (u1)")
     proto = read_text_model(text)
-    features = flat_features(facts_of(proto, tmp_path), 0.5)
+    features = flat_features(facts_of_proto(proto, tmp_path), [0.5])[0]
     image = np.full((1, 3, 24, 24), 0.5, np.float32)
     for node in proto.graph.node:
         name = node.output[0]
