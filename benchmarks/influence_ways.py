@@ -204,12 +204,13 @@ def captum(bench: Bench, together: int) -> Step | str:
 
 def scotoma(bench: Bench) -> Step:
     """Return what `measure` does for each unit of a plan of all pixels, one at a time."""
-    from scotoma.measure import plan
+    from scotoma.measure import planning
+    from scotoma.measure.plan import Variants
     from scotoma.measure.prober import Prober
 
     lattice = bench.setup.subject.lattice
-    variants = plan.Variants(1, 1, bench.setup.signs)
-    everything = plan.make(
+    variants = Variants(1, 1, bench.setup.signs)
+    everything = planning.make(
         lattice, resolution="full", reaches=None, walk=None, skipped=None, variants=variants, seed=0
     )
     unit_of = np.argsort(everything.keys)

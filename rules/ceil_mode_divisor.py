@@ -108,12 +108,15 @@ def _concerned(operator: Operator) -> bool:
 
 
 def border_gain(window: Window) -> Fraction:
-    """Return the part of the last window that exists, padding included.
+    """Return the part of the last window's taps that exist, padding included.
 
     Examples
     --------
     >>> from scotoma.resolve.window import Window
     >>> border_gain(Window(3, 2, 1, 1, 1, 4, 3, ceil_mode=True, count_include_pad=True))
     Fraction(2, 3)
+    >>> border_gain(Window(3, 2, 2, 0, 0, 8, 3, ceil_mode=True, count_include_pad=True))
+    Fraction(2, 3)
     """
-    return Fraction(window.extent - overhang(window), window.extent)
+    beyond = -(-overhang(window) // window.dilation)
+    return Fraction(window.kernel - beyond, window.kernel)

@@ -152,9 +152,9 @@ def _percent(ratio: float) -> str:
     Examples
     --------
     >>> _percent(0.3), _percent(0.125)
-    ('30 %', '12.5 %')
+    ('30%', '12.5%')
     """
-    return f"{100 * ratio:.3g} %"
+    return f"{100 * ratio:.3g}%"
 
 
 def _note(item: Dropout) -> str:

@@ -76,8 +76,10 @@ class ResizeSkipsPixels(Rule):
         read_by = readers(geometry, facts.functional())
         for operator in resizes:
             axes = [a for a in resized_axes(geometry, operator) if a.skipped.any()]
+            if not axes:
+                continue
             tensor = operator.inputs[0]
-            if not axes or tensor in facts.functional() or not leads_on(facts, operator, read_by):
+            if tensor in facts.functional() or not leads_on(facts, operator, read_by):
                 continue
             unread = unread_cells(geometry, tensor, read_by[tensor])
             skipped = np.zeros(unread.shape, bool)

@@ -7,11 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 from networks import RefusedError
 from random_author import EVEN, FOLLOWED, LOST, Author, Result, raised
-
-NEAREST = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
-TRANSFORMATIONS = (
-    "half_pixel", "pytorch_half_pixel", "half_pixel_symmetric", "align_corners", "asymmetric",
-)  # fmt: skip
+from resizes import NEAREST, TRANSFORMATIONS
 
 
 def _window(a: Author, kind: str) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def test_help_shows_options_under_headings_and_examples(run: Run) -> None:
     assert shown[at + 1 :] == [
         "  scotoma lint models/",
         "  scotoma lint model.onnx --size 224x224 --fail-on warning",
-        "  scotoma lint models/ --format sarif -o findings.sarif",
+        "  scotoma lint models/ -o text=- -o findings.sarif",
         "  scotoma lint models/ --write-baseline known.json",
     ]
 

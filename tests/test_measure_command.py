@@ -116,7 +116,7 @@ def test_a_model_from_standard_input(call: Call, monkeypatch: pytest.MonkeyPatch
         (["--resolution", "0"], "resolution must be at least 1, not 0"),
         (["--delta", "0"], "delta must be a finite number other than 0, not 0.0"),
         (["--delta", "1e-30"], "delta"),
-        (["--tensor", "nope"], "the model has no tensor 'nope'"),
+        (["--tensor", "nope"], "the model has no tensor or node 'nope'"),
         (["--functional", "mean"], "unknown functional 'mean'"),
         (["--functional", "logit"], "a logit needs a class vector"),
         (["--input", "nowhere.png"], "there is no file or folder 'nowhere.png'"),

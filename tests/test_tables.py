@@ -72,7 +72,7 @@ def trace_document(**values: Any) -> dict[str, Any]:
                 receptive_field=None,
                 effective_stride=["1/3", "1/3"],
                 centre=["31/2", "-1/3"],
-                note="whole-map paths see the whole image",
+                note="of the middle cell; others up to 9x9; whole-map paths see the whole image",
             ),
             tensor(example_rules.NASTY, node="a" * 60, shape=[], receptive_field_local=None),
         ],

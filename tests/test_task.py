@@ -60,6 +60,11 @@ def told(outputs: str, body: str) -> tuple[str, str] | None:
             ("classify", "'fc' (Gemm) reads the last map as a whole"),
         ),
         (
+            "float[1, 6] y",
+            "[own] u = Mystery (b) g = GlobalAveragePool (u) [vector] y = Flatten (g)",
+            ("classify", "output 'y' of 'vector' (Flatten) is one vector for the image"),
+        ),
+        (
             "float[1, 9] y",
             TWO_HEADS,
             ("classify", "output 'y' of 'both' (Concat) is one vector for the image"),
@@ -99,8 +104,8 @@ def told(outputs: str, body: str) -> tuple[str, str] | None:
         ("float[1, 6, 12] y", "l = Reshape (b, cells) [queries] y = MatMul (l, mix)", None),
     ],
     ids=[
-        "pooled", "flattened", "two-ways", "map", "map-beside-vector", "list", "maps", "lists",
-        "boxes", "queries",
+        "pooled", "flattened", "not-analysed", "two-ways", "map", "map-beside-vector", "list",
+        "maps", "lists", "boxes", "queries",
     ],
 )  # fmt: skip
 def test_the_graph_tells_the_task(

@@ -1,7 +1,4 @@
-"""Adjoint rules of quantised operators, against their twins in real numbers.
-
-The twin has no rounding. Rows of its Jacobian whose output onnxruntime saturates are zero.
-"""
+"""Adjoint rules of quantisation itself, and of quantised operators that work place by place."""
 
 from __future__ import annotations
 
@@ -10,110 +7,33 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 import pytest
-from adjoint.jacobians import by_adjoint, central, split
+from adjoint.jacobians import by_adjoint, split
+from adjoint.quantised import (
+    F32,
+    I8,
+    ROLL,
+    U8,
+    M,
+    N,
+    S,
+    T,
+    Y,
+    Z,
+    check,
+    model,
+    numbers,
+    scale,
+    stands_for,
+    stored,
+    zero,
+)
 from networks import session
-from onnx import helper, numpy_helper
-from onnx.reference import ReferenceEvaluator
+from onnx import helper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from numpy.typing import NDArray
 
     Array = NDArray[Any]
-
-ROLL = np.random.default_rng(5)
-U8, I8, F32 = np.uint8, np.int8, np.float32
-
-
-def numbers(*shape: int, dtype: Any = U8) -> Array:
-    """Return stored numbers of a quantised tensor."""
-    least = 0 if dtype is U8 else -128
-    return ROLL.integers(least, least + 256, shape).astype(dtype)
-
-
-def scale(*values: float) -> Array:
-    return np.array(values if len(values) > 1 else values[0], F32)
-
-
-def zero(*values: int, dtype: Any = U8) -> Array:
-    return np.array(values if len(values) > 1 else values[0], dtype)
-
-
-def model(
-    op_type: str,
-    inputs: Sequence[Array | None],
-    variable: Sequence[int],
-    made: Sequence[Any],
-    **attributes: Any,
-) -> onnx.ModelProto:
-    """Return a model of one operator whose tensors have types of their own."""
-    domain, _, op_type = op_type.rpartition(".")
-    names = ["" if value is None else f"i{slot}" for slot, value in enumerate(inputs)]
-    outputs = [f"o{slot}" for slot in range(len(made))]
-    declare, number = helper.make_tensor_value_info, helper.np_dtype_to_tensor_dtype
-    pairs = [(slot, value) for slot, value in enumerate(inputs) if value is not None]
-    graph = helper.make_graph(
-        [helper.make_node(op_type, names, outputs, name="node", domain=domain, **attributes)],
-        "single",
-        [declare(f"i{s}", number(v.dtype), v.shape) for s, v in pairs if s in variable],
-        [
-            declare(name, number(np.dtype(kind)), None)
-            for name, kind in zip(outputs, made, strict=True)
-        ],
-        [numpy_helper.from_array(v, f"i{s}") for s, v in pairs if s not in variable],
-    )
-    imports = [helper.make_opsetid("", 21), helper.make_opsetid(domain, 1)]
-    return helper.make_model(graph, opset_imports=imports[: 2 if domain else 1], ir_version=10)
-
-
-def check(
-    op_type: str,
-    inputs: Sequence[Array | None],
-    twin: Callable[..., Array],
-    variable: Sequence[int] = (0,),
-    made: Any = U8,
-    **attributes: Any,
-) -> Array:
-    """Compare the adjoint with differences of a twin of the variable inputs; return the output."""
-    single = model(op_type, inputs, variable, [made], **attributes)
-    feed = {f"i{slot}": inputs[slot] for slot in variable}
-    found = by_adjoint(single, feed, "o0")  # type: ignore[arg-type]  # they are no None
-    output: Array = session(single).run(None, feed)[0]
-    expected = central(lambda fed: twin(*fed.values()), _real(feed))
-    inside = np.ones(output.size, bool)
-    if np.dtype(made).kind in "iu" and np.dtype(made).itemsize == 1:
-        limits = np.iinfo(made)
-        inside = ((output > limits.min) & (output < limits.max)).ravel()
-        # The twin is the operator but for the rounding.
-        real = np.clip(np.asarray(twin(*_real(feed).values())), limits.min, limits.max)
-        assert np.abs(real.ravel() - output.ravel()).max() <= 1.5
-    for name, jacobian in expected.items():
-        wanted = jacobian * inside[:, None]
-        wanted[np.abs(wanted) < 1e-7] = 0  # rounding of the differences
-        np.testing.assert_array_equal(found[name] != 0, wanted != 0, err_msg=name)
-        np.testing.assert_allclose(found[name], wanted, rtol=2e-4, atol=1e-6, err_msg=name)
-    return output
-
-
-def _real(feed: Any) -> dict[str, Array]:
-    return {name: value.astype(np.float64) for name, value in feed.items()}
-
-
-def reference(op_type: str, *inputs: Array, **attributes: Any) -> Array:
-    """Run the operator in real numbers."""
-    names = [f"i{slot}" for slot in range(len(inputs))]
-    node = helper.make_node(op_type, names, ["o"], **attributes)
-    declared = [
-        helper.make_tensor_value_info(name, onnx.TensorProto.DOUBLE, None) for name in names
-    ]
-    graph = helper.make_graph(
-        [node], "g", declared, [helper.make_tensor_value_info("o", onnx.TensorProto.DOUBLE, None)]
-    )
-    run = ReferenceEvaluator(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)]))
-    feed = dict(zip(names, [np.asarray(value, np.float64) for value in inputs], strict=True))
-    made: Any = run.run(None, feed)
-    return np.asarray(made[0])
 
 
 # Quantisation itself.
@@ -217,17 +137,6 @@ def test_numbers_of_four_bits() -> None:
 
 # Place by place.
 
-S, Z, T, N, Y, M = scale(0.05), zero(120), scale(0.03), zero(90), scale(0.06), zero(101)
-
-
-def stands_for(q: Array, s: Array = S, z: Array = Z) -> Array:
-    return (q - z.astype(np.float64)) * s
-
-
-def stored(value: Array, s: Array = Y, z: Array = M) -> Array:
-    found: Array = value / s.astype(np.float64) + z.astype(np.float64)
-    return found
-
 
 def test_add() -> None:
     a, b = numbers(2, 3), numbers(3)
@@ -286,129 +195,3 @@ def test_where() -> None:
     check("com.microsoft.QLinearWhere", values,
           lambda a, b: np.where(chosen, stored(stands_for(a)), stored(stands_for(b, T, N))),
           (1, 4))  # fmt: skip
-
-
-# Windows and products.
-
-
-@pytest.mark.parametrize("group", [1, 2])
-@pytest.mark.parametrize("domain", ["", "com.microsoft."])
-def test_conv(group: int, domain: str) -> None:
-    x, w = numbers(1, 2, 5, 4), numbers(4, 2 // group, 3, 2, dtype=I8)
-    each = ROLL.uniform(0.001, 0.01, 4).astype(F32)
-    y, bias = scale(0.02), ROLL.integers(-99, 99, 4).astype(np.int32)
-    windows: dict[str, Any] = {"strides": [2, 1], "pads": [1, 0, 1, 1], "group": group}
-    last: dict[str, Any] = {"channels_last": 1} if domain else {}
-
-    def twin(q: Array) -> Array:
-        q = q.transpose(0, 3, 1, 2) if last else q
-        real = reference(
-            "Conv", stands_for(q), w * each.reshape(-1, 1, 1, 1), bias * S * each, **windows
-        )
-        real = stored(real, y)
-        return real.transpose(0, 2, 3, 1) if last else real
-
-    x = np.ascontiguousarray(x.transpose(0, 2, 3, 1)) if last else x
-    values = [x, S, Z, w, each, np.zeros(4, I8), y, M, bias]
-    output = check(f"{domain}QLinearConv", values, twin, **windows, **last)
-    assert (output == 0).any() or (output == 255).any()
-
-
-def test_conv_of_integers() -> None:
-    x, w = numbers(1, 2, 4, 4), numbers(3, 2, 2, 2)
-    check("ConvInteger", [x, w, Z, zero(99)],
-          lambda q: reference("Conv", q - 120, w - 99.0, strides=[1, 2]), made=np.int32,
-          strides=[1, 2])  # fmt: skip
-    check("ConvInteger", [x, w], lambda q: reference("Conv", q, w), made=np.int32)
-
-
-def test_matmul_of_integers() -> None:
-    a, b = numbers(2, 3, 4), numbers(4, 2)
-    check("MatMulInteger", [a, b, Z, zero(9, 200)],
-          lambda a, b: (a - 120) @ (b - [9.0, 200.0]), (0, 1), made=np.int32)  # fmt: skip
-    check("MatMulInteger", [a, b], lambda a, b: a @ b, (0, 1), made=np.int32)
-
-
-@pytest.mark.parametrize("per_column", [False, True])
-def test_matmul(per_column: bool) -> None:
-    a, b = numbers(3, 4), numbers(4, 2)
-    t, n = (scale(0.03, 0.01), zero(90, 30)) if per_column else (T, N)
-    check("QLinearMatMul", [a, S, Z, b, t, n, scale(0.2), M],
-          lambda a, b: stored(stands_for(a) @ stands_for(b, t, n), scale(0.2)), (0, 3))  # fmt: skip
-
-
-def test_matmul_to_real_numbers() -> None:
-    a, b = numbers(2, 3, 4), numbers(4, 2)
-    t, n = scale(0.03, 0.01), zero(90, 30)
-    check("com.microsoft.MatMulIntegerToFloat", [a, b, S, t, Z, n, np.ones(2, F32)],
-          lambda a, b: stands_for(a) @ stands_for(b, t, n), (0, 1), made=F32)  # fmt: skip
-    a = ROLL.standard_normal((3, 4)).astype(F32)
-    check("com.microsoft.DynamicQuantizeMatMul", [a, b, t, n],
-          lambda a: a @ stands_for(b, t, n), made=F32)  # fmt: skip
-
-
-@pytest.mark.parametrize("turned", [0, 1])
-@pytest.mark.parametrize("quantises", [True, False])
-def test_gemm(turned: int, quantises: bool) -> None:
-    a, b = numbers(2, 3), numbers(4, 3) if turned else numbers(3, 4)
-    t, n = scale(0.03, 0.01, 0.02, 0.04), zero(90, 30, 100, 200)
-    y = scale(0.1)
-
-    def twin(a: Array) -> Array:
-        real = (
-            stands_for(b, t.reshape(-1, 1), n.reshape(-1, 1)).T if turned else stands_for(b, t, n)
-        )
-        made = 0.5 * stands_for(a) @ real
-        return stored(made, y) if quantises else made
-
-    values = [a, S, Z, b, t, n, None, *([y, M] if quantises else [])]
-    check("com.microsoft.QGemm", values, twin, made=U8 if quantises else F32, alpha=0.5,
-          transA=0, transB=turned)  # fmt: skip
-
-
-def averages(x: Array, padded: bool) -> Array:
-    wide = np.pad(x, ((0, 0), (0, 0), (1, 0), (0, 0)))
-    ones = np.pad(np.ones_like(x), ((0, 0), (0, 0), (1, 0), (0, 0)), constant_values=float(padded))
-    sums, counts = (
-        np.lib.stride_tricks.sliding_window_view(each, (3, 2), (2, 3))[:, :, ::2].sum((-2, -1))
-        for each in (wide, ones)
-    )
-    found: Array = sums / counts
-    return found
-
-
-@pytest.mark.parametrize("last", [0, 1])
-@pytest.mark.parametrize("padded", [0, 1])
-def test_average_pool(last: int, padded: int) -> None:
-    def twin(q: Array) -> Array:
-        x = stands_for(q.transpose(0, 3, 1, 2) if last else q)
-        found = stored(averages(x, padded == 1))
-        return found.transpose(0, 2, 3, 1) if last else found
-
-    q = numbers(1, 4, 3, 2) if last else numbers(1, 2, 4, 3)
-    check(
-        "com.microsoft.QLinearAveragePool", [q, S, Z, Y, M], twin, kernel_shape=[3, 2],
-        strides=[2, 1], pads=[1, 0, 0, 0], count_include_pad=padded, channels_last=last,
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize("last", [0, 1])
-def test_global_average_pool(last: int) -> None:
-    over = (1, 2) if last else (2, 3)
-    check(
-        "com.microsoft.QLinearGlobalAveragePool", [numbers(2, 3, 4, 2), S, Z, Y, M],
-        lambda q: stored(stands_for(q).mean(over, keepdims=True)), channels_last=last,
-    )  # fmt: skip
-
-
-def test_max_pool_with_channels_last() -> None:
-    q = ROLL.permutation(2 * 5 * 4).reshape(1, 5, 4, 2).astype(U8) + U8(20)
-
-    def twin(q: Array) -> Array:
-        wide = np.pad(q, ((0, 0), (1, 0), (0, 0), (0, 0)), constant_values=-1)
-        view = np.lib.stride_tricks.sliding_window_view(wide, (3, 2), (1, 2))
-        found: Array = view[:, ::2].max((-2, -1))
-        return found
-
-    check("com.microsoft.NhwcMaxPool", [q], twin, kernel_shape=[3, 2], strides=[2, 1],
-          pads=[1, 0, 0, 0])  # fmt: skip

@@ -11,7 +11,8 @@ import pytest
 from adjoint.jacobians import Single, split
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from networks import Network, RefusedError, examples
+from networks import RefusedError, examples
+from resizes import NEAREST, TRANSFORMATIONS, copied
 
 from scotoma.adjoint.interpolation import taps
 from scotoma.adjoint.rules import resize
@@ -21,14 +22,7 @@ from scotoma.trace.resample import Resampling
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
 
-    Array = NDArray[Any]
-
-TRANSFORMATIONS = [
-    "half_pixel", "pytorch_half_pixel", "half_pixel_symmetric", "align_corners", "asymmetric",
-]  # fmt: skip
-NEAREST = ["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"]
 NOISE = 1e-5
 SCALES = [0.25, 1 / 3, 0.4, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0]
 
@@ -86,14 +80,8 @@ def test_nearest_at_every_size(transformation: str, nearest: str) -> None:
     for before, after in product([3, 8, 20, 31], range(1, 40)):
         if before == after:
             continue
-        net = Network(1, 1, before, value=np.arange(before, dtype=np.float32)[None, None])
-        made = net.add(
-            "Resize", "x", "", "", net.ints(1, 1, after), mode="nearest", nearest_mode=nearest,
-            coordinate_transformation_mode=transformation,
-        )  # fmt: skip
-        ratio = Fraction(after, before)
-        found = taps(Resampling(before, after, ratio, "nearest", transformation, nearest), 0.0)
-        assert found.cells[:, 0].tolist() == net.values[made][0, 0].tolist()
+        resampling, cells = copied(before, after, transformation, nearest)
+        assert taps(resampling, 0.0).cells[:, 0].tolist() == cells
 
 
 @given(

@@ -17,15 +17,12 @@ from scotoma.registry import load_rules
 from scotoma.testing import read_text_model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
     from typing import Any
 
-    from scotoma.results import ModelReport
+    from audit.claims import Audit, Examine, Run, Save
 
-    Save = Callable[..., Path]
-    Audit = Callable[..., ModelReport]
-    Examine = Callable[..., Exam]
+    from scotoma.results import ModelReport
 
 HEADER = '<ir_version: 8, opset_import: ["" : {opset}]>\n'
 
@@ -72,5 +69,15 @@ def examine(save: Save) -> Examine:
         until = budget or Budget.of(60.0)
         measure = MeasureOptions(**options)
         return Exam(facts, Bench(facts, measure, until, tensors), measure, until, debug=True)
+
+    return call
+
+
+@pytest.fixture
+def run(run: Run) -> Run:
+    """Call ``scotoma audit`` without a configuration: its exit status, output and errors."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        return run("audit", "--isolated", *arguments)
 
     return call

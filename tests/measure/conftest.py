@@ -7,20 +7,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 import pytest
+from measure.nets import NODE, Build, Examine, weights
 from onnx import TensorProto, helper, numpy_helper
 
 from scotoma.facts import Facts
 from scotoma.loader import load_model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
     from typing import Any
 
     import numpy.typing as npt
 
-    Build = Callable[..., onnx.ModelProto]
-    Examine = Callable[..., Facts]
 
 FLOAT = TensorProto.FLOAT
 
@@ -82,3 +81,22 @@ def examine(tmp_path: Path) -> Examine:
         return Facts.of(load_model(str(path)), size=size)
 
     return run
+
+
+@pytest.fixture
+def smooth(build: Build, examine: Examine) -> Facts:
+    """Three channels, a stride, and a target of 2x4x3 elements without a kink."""
+    nodes = [
+        NODE("Conv", ["x", "w"], ["c"], strides=[2, 2], pads=[1, 1, 0, 0]),
+        NODE("Tanh", ["c"], ["t"]),
+        NODE("Conv", ["t", "v"], ["y"]),
+    ]
+    values = {"w": weights(4, 3, 3, 3), "v": weights(2, 4, 2, 2, seed=1)}
+    return examine(build(nodes, [1, 3, 10, 8], values))
+
+
+@pytest.fixture
+def wide(build: Build, examine: Examine) -> Facts:
+    """A target of more elements than are taken one by one."""
+    nodes = [NODE("Conv", ["x", "w"], ["c"], pads=[1] * 4), NODE("Sigmoid", ["c"], ["y"])]
+    return examine(build(nodes, [1, 2, 9, 7], {"w": weights(8, 2, 3, 3)}))

@@ -4,28 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from onnx import helper
+from measure.nets import COUNT, NODE, SAMPLES, Build, Examine
 
 from scotoma.cli import main
 from scotoma.measure import MeasureOptions, measure, picture
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import onnx
-
-    from scotoma.facts import Facts
-
-    Build = Callable[..., onnx.ModelProto]
-    Examine = Callable[..., Facts]
-
-NODE = helper.make_node
-COUNT = MeasureOptions(functional="sum", inputs=("zeros",), delta=1.0, resolution="full")
-SAMPLES = Path(__file__).parents[2] / "sample_models"
 
 RISE = [1, 6, 21, 51, 96, 147, 192, 222, 237, 242]
 VALID_5 = [*RISE, *[243] * 8, *RISE[::-1]]

@@ -7,26 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from onnx import helper
+from measure.nets import COUNT, NODE, ONES, Build, Examine
 
 from scotoma.errors import UsageError
 from scotoma.measure import MeasureOptions, document, measure, write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    import onnx
-
-    from scotoma.facts import Facts
     from scotoma.measure import Influence
-
-    Build = Callable[..., onnx.ModelProto]
-    Examine = Callable[..., Facts]
-
-NODE = helper.make_node
-COUNT = MeasureOptions(functional="sum", inputs=("zeros",), delta=1.0, resolution="full")
-ONES = np.ones((1, 1, 3, 3), np.float32)
 
 
 @pytest.fixture

@@ -75,8 +75,8 @@ def test_a_contradiction_is_shown() -> None:
     black = coloured(pixels(sheet), CONTRADICTORY).sum(axis=1).max()
     assert black > 400
     assert [meaning for _, meaning in legend(sheet)] == [
-        "no path to the output: 8 px (12.5 %)",
-        "no path, but moved the output: 8 px (12.5 %)",
+        "no path to the output: 8 px (12.5%)",
+        "no path, but moved the output: 8 px (12.5%)",
     ]
 
 
@@ -86,9 +86,9 @@ def test_the_legend_counts_probed_pixels_where_not_all_were() -> None:
     values = np.ones((10, 10))
     values[0] = 0
     sheet = make(values, np.ones((10, 10)), probed)
-    assert legend(sheet) == [(UNMOVED, "has a path, but moved nothing: 10 probed px (20.0 %)")]
+    assert legend(sheet) == [(UNMOVED, "has a path, but moved nothing: 10 probed px (20.0%)")]
     alone = make(values, None, probed)
-    assert legend(alone) == [(UNMOVED, "moved nothing: 10 probed px (20.0 %)")]
+    assert legend(alone) == [(UNMOVED, "moved nothing: 10 probed px (20.0%)")]
     assert legend(make(np.ones((4, 4)))) == []
 
 
@@ -215,7 +215,7 @@ def test_figures_in_words() -> None:
     assert [in_table({offset: Figure(*pair, 4)}, offset) for pair in shown] == [
         "0", "3.3e-07 ± 2e-06", "2e-06 (error unknown)", "–",
     ]  # fmt: skip
-    assert (percent(0.0), percent(1e-9), percent(0.99999)) == ("0.0 %", "< 0.1 %", "> 99.9 %")
+    assert (percent(0.0), percent(1e-9), percent(0.99999)) == ("0.0%", "< 0.1%", "> 99.9%")
     assert plain("x" * 30, 9) == "xxxx…xxxx"
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from scotoma.measure import plan
+from scotoma.measure import planning
 from scotoma.measure.grid import coarse_to_fine
 from scotoma.measure.plan import COLUMNS, PIXELS, ROWS, Lattice, Plan, Probe, Variants
 from scotoma.measure.reach import Reach
@@ -33,7 +33,7 @@ def make(
             [Reach(2 + axis, np.arange(size) - reach, np.arange(size) + reach)]
             for axis, size in enumerate(lattice.shape)
         ]
-    return plan.make(
+    return planning.make(
         lattice, resolution=resolution, reaches=reaches, walk=walk, skipped=skipped,
         variants=variants or Variants(), seed=seed,
     )  # fmt: skip
@@ -220,7 +220,7 @@ def test_tiles_are_cut_off_at_the_end() -> None:
 
 
 def test_a_huge_input_is_sampled_on_a_grid(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "MOST_CONSIDERED", 100)
+    monkeypatch.setattr(planning, "MOST_CONSIDERED", 100)
     found = make((50, 8), resolution=None)
     assert tuple(map(len, found.samples)) == (10, 8)
     assert len(found) == 80 + 58

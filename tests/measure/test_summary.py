@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from onnx import helper
+from measure.nets import COUNT, NODE, Build, Examine
 
 from scotoma import metrics
 from scotoma.measure import MeasureOptions, measure
@@ -16,18 +16,7 @@ from scotoma.measure.picture import render, sheet_of
 from scotoma.measure.summary import Summary, summarise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import onnx
-
-    from scotoma.facts import Facts
     from scotoma.measure import Influence
-
-    Build = Callable[..., onnx.ModelProto]
-    Examine = Callable[..., Facts]
-
-NODE = helper.make_node
-COUNT = MeasureOptions(functional="sum", inputs=("zeros",), delta=1.0, resolution="full")
 
 
 def value(summary: Summary, key: str) -> float:
@@ -108,7 +97,7 @@ def test_unread_pixels_are_dead_in_both(build: Build, examine: Examine) -> None:
     assert sheet.unread.sum() == 15
     assert not sheet.contradictory.any()
     first = sheet.rows[0]
-    assert (first.name, first.measured, first.graph) == ("dead pixels", "23.4 %", "23.4 %")
+    assert (first.name, first.measured, first.graph) == ("dead pixels", "23.4%", "23.4%")
     assert sheet.structural is not None
     assert sheet.structural.sum() == pytest.approx(64)
 

@@ -325,8 +325,8 @@ class TestNamed:
     @pytest.mark.parametrize(
         ("name", "functional", "message"),
         [
-            ("logit", "l2", "the model has no tensor 'logit'; did you mean 'logits'"),
-            ("nonsense", "l2", "the model has no tensor 'nonsense'; its outputs are y"),
+            ("logit", "l2", "the model has no tensor or node 'logit'; did you mean 'logits'?"),
+            ("nonsense", "l2", "the model has no tensor or node 'nonsense'; its outputs are 'y'"),
             ("x", "l2", "'x' is an input of the model: measure what comes of it"),
             ("m", "logit", "a logit needs a class vector, but 'm' is 1x8x12x12"),
         ],

@@ -138,7 +138,7 @@ def test_a_measured_map_stands_beside_that_of_the_graph() -> None:
     sheet = Sheet(
         title="t", lines=("8 x 8 px, 4 inputs",), values=np.where(dead, 0.0, 1.0), dead=dead,
         probed=np.ones((8, 8), bool), quantity=quantity, structural=None,
-        structural_dead=unread, rows=(Row("dead pixels", "23 %", "12 %"),),
+        structural_dead=unread, rows=(Row("dead pixels", "23%", "12%"),),
     )  # fmt: skip
     walk, measured, growth = pictures(portrait_of(facts_of(UNREAD_ROW)), sheet, (), "m1")
     titles = (walk.title, measured.title, growth.title)
@@ -152,7 +152,7 @@ def test_a_measured_map_stands_beside_that_of_the_graph() -> None:
     pixels = image_of(measured)
     assert (pixels[7] == (0xFF, 0x2D, 0x55)).all()
     assert (pixels[:7, 0] == (0xFF, 0xB0, 0xC4)).all()
-    assert "dead pixels 23 %" in ET.fromstring(measured.svg).attrib["aria-label"]
+    assert "dead pixels 23%" in ET.fromstring(measured.svg).attrib["aria-label"]
     texts = ["".join(text.itertext()) for text in ET.fromstring(measured.svg).iter(f"{SVG}text")]
     first = "norm of the change, per unit of something of something"
     assert [text for text in texts if "something" in text] == [

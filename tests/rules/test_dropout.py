@@ -54,7 +54,7 @@ def is_random(text: str, level: ort.GraphOptimizationLevel) -> bool:
 def test_onnxruntime_randomises_where_the_rule_says_so(fixture: Fixture) -> None:
     messages = [finding.message for finding in findings(fixture)]
     if fixture.path.stem == "branch":  # the condition is fed true: the branch of 'inner'
-        messages = [message for message in messages if "20 %" in message]
+        messages = [message for message in messages if "20%" in message]
     expected = any(ALWAYS in message for message in messages)
     assert is_random(fixture.text, ort.GraphOptimizationLevel.ORT_ENABLE_ALL) == expected
     if fixture.expected and fixture.expected[0].kind == "finding":
@@ -104,36 +104,36 @@ def test_severity(name: str, severity: Severity) -> None:
 
 MESSAGES = {
     "newest": (
-        "drops 50 % of the activations at random in every run, because training_mode is true; "
+        "drops 50% of the activations at random in every run, because training_mode is true; "
         "onnxruntime removes it at its default optimisation level, but it is random with "
         "optimisations disabled and in other runtimes; its seed repeats a session, not a run"
     ),
     "mask_read": (
-        "drops 30 % of the activations at random in every run, because training_mode is true; "
+        "drops 30% of the activations at random in every run, because training_mode is true; "
         "random in onnxruntime at every optimisation level, because its mask is read by "
         "'cast'"
     ),
     "by_caller": (
-        "drops 30 % of the activations at random whenever graph input 'training' is true; "
+        "drops 30% of the activations at random whenever graph input 'training' is true; "
         "onnxruntime removes it at its default optimisation level, but it is random with "
         "optimisations disabled and in other runtimes"
     ),
     "drop_path": (
-        "its random numbers drop 20 % of the samples at 'drop' in every run; random in every "
+        "its random numbers drop 20% of the samples at 'drop' in every run; random in every "
         "runtime and at every optimisation level"
     ),
     "opset_6": (
-        "drops 40 % of the activations at random in every run, because is_test is 0; "
+        "drops 40% of the activations at random in every run, because is_test is 0; "
         "onnxruntime has no Dropout of opset 6 and removes it at its default optimisation "
         "level, other runtimes randomise"
     ),
     "many": (
-        "21 operators drop 10 % to 20 % of their activations at random in every run; "
+        "21 operators drop 10% to 20% of their activations at random in every run; "
         "onnxruntime removes them at its default optimisation level, but all are random with "
         "optimisations disabled and in other runtimes"
     ),
     "channels": (
-        "its random numbers drop 10 % of the channels at 'drop' in every run; random in every "
+        "its random numbers drop 10% of the channels at 'drop' in every run; random in every "
         "runtime and at every optimisation level"
     ),
 }

@@ -15,6 +15,7 @@ from text_models import facts_of
 
 from scotoma.evidence.padded import padded_counts, padded_twin, shared_heads, unpadded
 from scotoma.evidence.resized import Resized
+from scotoma.evidence.strided import strided_layers
 from scotoma.evidence.unread import every_pixel_read, loses_cells, reads_all, stem_of
 from scotoma.facts import Facts
 from scotoma.loader import load_model
@@ -133,6 +134,11 @@ def test_other_sizes_are_those_of_the_whole_graph(author: Author, steps: list[in
         ).values
         if reached.any():
             assert np.array_equal(~reached, dead.mask)
+    if found.runs:
+        assert there is not None
+        for layer in strided_layers(there):
+            cells = found.along(layer.operator.inputs[0], layer.label)
+            assert cells in (None, layer.window.size_in)
     told = reads_all(facts.geometry, facts.functional(), found)
     if told is not None and there is not None and (told is False or not found.lost):
         assert told is read_there(facts, size)

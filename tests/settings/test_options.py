@@ -133,7 +133,7 @@ def test_a_wrong_option_says_where(
 @pytest.mark.usefixtures("say")
 def test_options_are_explained(run: Run) -> None:
     lines = run("explain", "with-options", "--rules", "mine")[1].splitlines()
-    assert lines[lines.index("Options") + 1 :][:3] == [
+    assert lines[lines.index("Options, set in the table [rules.with-options]") + 1 :][:3] == [
         "  limit = 1: Most that is allowed, in px.",
         "  share = 0.9: A share.",
         "  how-many = 3: A number.",

@@ -168,6 +168,27 @@ def test_padding_computed_from_the_size_is_not_guessed_at(tmp_path: Path) -> Non
     assert (guess.uneven, guess.dead_share, guess.centre_offset) == (None, None, None)
 
 
+@pytest.mark.parametrize(("taps", "seen"), [(1 << 20, True), (1 << 21, False)])
+def test_taps_that_nobody_looked_at_are_unknown(taps: int, seen: bool, tmp_path: Path) -> None:
+    """Beside a kernel of which the centre alone meets cells."""
+    net = Network(1, 1, 8, 8)
+    wide = conv(net, "x", 3, dilations=[8, 8], pads=[8] * 4)
+    model = net.model()
+    model.graph.initializer.add(name="w", data_type=1, dims=[1, 1, taps, 1]).raw_data = b""
+    pads = [taps // 2, 0, taps // 2 - 1, 0]
+    model.graph.node.append(
+        onnx.helper.make_node("Conv", [wide, "w"], ["z"], kernel_shape=[taps, 1], pads=pads)
+    )
+    model.graph.output[0].name = "z"
+    facts = facts_of_proto(model, tmp_path)
+    (guess,) = by_arithmetic(facts, [(8, 8)])
+    for found in (guess, examine(facts, guess, {})):
+        assert (found.dead_share is not None, found.dead_taps is not None) == (seen, seen)
+    if seen:
+        assert guess.dead_share == examine(facts, guess, {}).dead_share
+        assert guess.dead_share == Fraction(8 + taps - 15, 9 + taps)
+
+
 def test_a_kernel_that_claims_to_be_huge_costs_nothing(tmp_path: Path) -> None:
     model = square().model()
     del model.graph.initializer[:]

@@ -42,3 +42,17 @@ def test_an_input_too_many_is_not_read() -> None:
     assert [reading.tensor for reading in found.flows["y"].readings] == ["x"]
     assert dead_pixels(found, ("y",)).fraction == 0
     assert dead_pixels(found, ("p",)).mask.sum() == 64 - 36
+
+
+def test_pads_of_any_size_are_not_allocated() -> None:
+    pads = np.array([0, 0, 0, 2**31, 0, 0, 0, 4])
+    graph = helper.make_graph(
+        [helper.make_node("Pad", ["x", "n"], ["y"], mode="reflect", domain="com.microsoft")],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 8, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1, 8, 8])],
+        [numpy_helper.from_array(pads, "n")],
+    )
+    imports = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    found = geometry(helper.make_model(graph, opset_imports=imports, ir_version=8))
+    assert [u.reason for u in found.unanalysed] == ["the feature map is too large to follow"]

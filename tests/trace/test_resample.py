@@ -9,13 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from networks import Network, RefusedError
+from resizes import NEAREST, TRANSFORMATIONS, copied
 
 from scotoma.trace.resample import Resampling, simplest, taps
 
-TRANSFORMATIONS = [
-    "half_pixel", "pytorch_half_pixel", "half_pixel_symmetric", "align_corners", "asymmetric",
-]  # fmt: skip
-NEAREST = ["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"]
 SCALES = [0.25, 0.5, 0.75, 1.25, 1.5, 2.0, 3.0, 4.0]
 
 
@@ -63,16 +60,11 @@ def test_a_tie_is_decided_by_the_rounding_of_onnxruntime(transformation: str, ne
     for before, after in product([31, 56, 93, 100], [*range(1, 40), 60, 63, 75, 112]):
         if before == after:
             continue
-        net = Network(1, 1, before, value=np.arange(before, dtype=np.float32)[None, None])
-        made = net.add(
-            "Resize", "x", "", "", net.ints(1, 1, after), mode="nearest", nearest_mode=nearest,
-            coordinate_transformation_mode=transformation,
-        )  # fmt: skip
-        ratio = Fraction(after, before)
-        table = taps(Resampling(before, after, ratio, "nearest", transformation, nearest))
+        resampling, cells = copied(before, after, transformation, nearest)
+        table = taps(resampling)
         assert table is not None
         assert table.outputs.tolist() == list(range(after))
-        assert table.inputs.tolist() == net.values[made][0, 0].tolist()
+        assert table.inputs.tolist() == cells
 
 
 @pytest.mark.parametrize("transformation", TRANSFORMATIONS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Unpack
 
 from scotoma import workers
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class LintResult:
     """What the rules say of some models."""
 
-    report: Report
+    report: Report = field(repr=False)
     complaints: tuple[str, ...]
     """Lines about suppressions and baselines, as the command line writes to standard error."""
 

@@ -98,7 +98,7 @@ def measure(
     input_name: str | None = None,
     **settings: Any,
 ) -> MeasureResult:
-    """Run a model with pixels changed and map what each does to the output.
+    """Map what each input pixel does to the output, by running the model.
 
     Parameters
     ----------

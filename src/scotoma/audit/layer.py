@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from scotoma.loader.model import Operator
     from scotoma.resolve.window import Window
 
+MOST_LAYERS = 8
+"""So many layers of a claim are looked at."""
 MOST_LINES = 128
 """So many lines of an axis are moved at most, each in a run of its own."""
 

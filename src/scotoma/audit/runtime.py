@@ -6,6 +6,12 @@ import re
 
 from packaging.requirements import Requirement
 
+_FAILED_NODE = re.compile(
+    r"Non-zero status code returned while running (\S+) node\. Name:'([^']*)' Status Message: "
+)
+_SOURCE = re.compile(r"/\S+:\d+ (?:.*?\[with [^\]]*\] |[^()]*::[^()]*\([^()]*\)(?: const)? )")
+"""A place in the sources, and the function there: a template's, or another's."""
+
 
 def version() -> str:
     """Return the version of onnxruntime."""
@@ -26,8 +32,14 @@ def short(said: str) -> str:
     --------
     >>> short("cannot load: /a/b.h:50 Conv(const T&) [with T = U] pads was false.")
     'cannot load: pads was false.'
+    >>> short(
+    ...     "Non-zero status code returned while running Add node. Name:'n1' Status Message: "
+    ...     "/a/b.h:9 ort::Add::Run(const Shape&, bool) const 3 by 4"
+    ... )
+    "'n1' (Add): 3 by 4"
     """
-    return re.sub(r"/\S+:\d+ .*?\[with [^\]]*\] ", "", said)
+    said = _FAILED_NODE.sub(r"'\2' (\1): ", said)
+    return _SOURCE.sub("", said)
 
 
 def is_among(versions: str, one: str) -> bool:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 EXAMPLES = """
 scotoma lint models/
 scotoma lint model.onnx --size 224x224 --fail-on warning
-scotoma lint models/ --format sarif -o findings.sarif
+scotoma lint models/ -o text=- -o findings.sarif
 scotoma lint models/ --write-baseline known.json
 """
 

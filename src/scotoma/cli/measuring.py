@@ -82,6 +82,18 @@ def _resolution(
     return int(value) if digits and value is not None else value
 
 
+def _choice(*names: str, among: list[str], **more: Any) -> Callable[..., Any]:
+    """Return an option that is one of some words, the first if it is not given."""
+    return click.option(
+        *names, type=click.Choice(among), default=among[0], show_default=True, **more
+    )
+
+
+def _number(*names: str, default: int, **more: Any) -> Callable[..., Any]:
+    """Return an option that is a whole number."""
+    return click.option(*names, type=int, metavar="N", default=default, show_default=True, **more)
+
+
 def about_inputs() -> Iterator[Callable[..., Any]]:
     """Yield the options about what a model is fed."""
     yield click.option(
@@ -92,23 +104,10 @@ def about_inputs() -> Iterator[Callable[..., Any]]:
         help="What is perturbed: an image, a folder of images or a .npy file. May be repeated."
         " [default: random]",
     )
-    yield click.option(
-        "--inputs",
-        "random_inputs",
-        metavar="N",
-        type=int,
-        default=4,
-        show_default=True,
-        help="How many inputs 'random' stands for.",
+    yield _number(
+        "--inputs", "random_inputs", default=4, help="How many inputs 'random' stands for."
     )
-    yield click.option(
-        "--seed",
-        type=int,
-        metavar="N",
-        default=0,
-        show_default=True,
-        help="Of random inputs, and of the order of the work.",
-    )
+    yield _number("--seed", default=0, help="Of random inputs, and of the order of the work.")
     yield click.option(
         "--mean",
         metavar="X[,X...]",
@@ -122,11 +121,9 @@ def about_inputs() -> Iterator[Callable[..., Any]]:
         callback=_interval,
         help="Of the input's values: random ones are uniform in it, images are mapped to it.",
     )
-    yield click.option(
+    yield _choice(
         "--fit",
-        type=click.Choice(["refuse", "crop", "resize"]),
-        default="refuse",
-        show_default=True,
+        among=["refuse", "crop", "resize"],
         help="What is done with an image of another size.",
     )
     yield click.option("--bgr", is_flag=True, help="The model wants blue, green, red.")
@@ -142,11 +139,9 @@ def about_inputs() -> Iterator[Callable[..., Any]]:
 
 def about_perturbation() -> Iterator[Callable[..., Any]]:
     """Yield the options about what is measured, and how."""
-    yield click.option(
+    yield _choice(
         "--method",
-        type=click.Choice(["auto", "adjoint", "perturb", "hybrid"]),
-        default="auto",
-        show_default=True,
+        among=["auto", "adjoint", "perturb", "hybrid"],
         help="Gradients, moved pixels, or gradients that moved pixels confirm (auto); hybrid: a"
         " preview of a large --delta.",
     )
@@ -175,26 +170,15 @@ def about_perturbation() -> Iterator[Callable[..., Any]]:
         metavar="X",
         help="Step, in the unit of the input. [default: chosen for precision]",
     )
-    yield click.option(
+    yield _choice(
         "--difference",
-        type=click.Choice(["auto", "forward", "central"]),
-        default="auto",
-        show_default=True,
+        among=["auto", "forward", "central"],
         help="From the input one way, or both ways. auto: one way with --delta.",
     )
-    yield click.option(
-        "--patch",
-        type=int,
-        metavar="N",
-        default=1,
-        show_default=True,
-        help="Perturb squares of N pixels.",
-    )
-    yield click.option(
+    yield _number("--patch", default=1, help="Perturb squares of N pixels.")
+    yield _choice(
         "--channels",
-        type=click.Choice(["together", "each"]),
-        default="together",
-        show_default=True,
+        among=["together", "each"],
         help="Perturb the channels of a pixel at once or one by one.",
     )
 
@@ -220,14 +204,7 @@ def about_work() -> Iterator[Callable[..., Any]]:
     yield click.option(
         "--resume", is_flag=True, help="Go on from what an earlier run left in --out."
     )
-    yield click.option(
-        "--jobs",
-        type=int,
-        metavar="N",
-        default=1,
-        show_default=True,
-        help="Threads that run the model.",
-    )
+    yield _number("--jobs", default=1, help="Threads that run the model.")
     yield click.option("--no-progress", "quiet", is_flag=True, help="No progress bar.")
     yield click.option(
         "--multiplex/--no-multiplex",
@@ -245,12 +222,10 @@ def about_files() -> Iterator[Callable[..., Any]]:
         required=True,
         help="Folder for influence.npy and influence.png; made if missing.",
     )
-    yield click.option(
+    yield _choice(
         "--format",
         "format_name",
-        type=click.Choice(["text", "json"]),
-        default="text",
-        show_default=True,
+        among=["text", "json"],
         help="Format of the report on standard output.",
     )
     yield click.option(
@@ -262,13 +237,7 @@ def about_files() -> Iterator[Callable[..., Any]]:
         show_default=True,
         help="Kind of the picture. May be repeated.",
     )
-    yield click.option(
-        "--theme",
-        type=click.Choice(["light", "dark"]),
-        default="light",
-        show_default=True,
-        help="Background of the picture.",
-    )
+    yield _choice("--theme", among=["light", "dark"], help="Background of the picture.")
     yield click.option(
         "--emit-adjoint",
         "adjoint",

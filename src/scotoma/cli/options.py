@@ -146,7 +146,7 @@ table_options = together(
             type=click.Choice(TABLE_FORMATS),
             default="text",
             show_default=True,
-            help="Format of standard output, and of files of which nothing says another.",
+            help="Format of standard output, and of files whose ending says none.",
         ),
         click.option(
             "-o",
@@ -154,7 +154,7 @@ table_options = together(
             "outputs",
             metavar="[FORMAT=]FILE",
             multiple=True,
-            help="Write the table to a file instead of standard output (-), of the format that is"
+            help="Write the report to a file instead of standard output (-), of the format that is"
             " stated or that its ending says. May be repeated.",
         ),
     ],

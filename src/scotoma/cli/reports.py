@@ -16,7 +16,7 @@ report_options = together(
             type=click.Choice(list(REPORTERS)),
             default="text",
             show_default=True,
-            help="Format of standard output, and of files of which nothing says another.",
+            help="Format of standard output, and of files whose ending says none.",
         ),
         mirrored(
             "-o",

@@ -51,7 +51,7 @@ def read_ranges(text: str) -> tuple[tuple[int, int], ...]:
         match = re.fullmatch(r"([0-9]{1,10}):([0-9]{1,10})", part)
         if not match:
             raise click.BadParameter(
-                f"'{text}' is not SMALLEST:LARGEST, such as 160:320 or 416:544x576:704"
+                f"'{text}' is not LOW:HIGH, such as 160:320 or 416:544x576:704"
             )
         low, high = int(match[1]), int(match[2])
         if not 1 <= low <= high <= MAX_DIMENSION:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from functools import reduce
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +17,22 @@ if TYPE_CHECKING:
     from scotoma.loader.model import Operator
     from scotoma.resolve.window import Window
 
+    Waves = NDArray[np.complex128]
+    """(frequencies, taps)."""
+
 CONVOLUTIONS = ("Conv", "FusedConv")
 MAX_NUMBERS = 1 << 26
 """Kernels of more weights are not looked at."""
-MAX_WORK = 1 << 32
-"""Most products of a weight and a frequency, of which there are as many as the strides' product."""
+MAX_FREQUENCIES = 1 << 12
+"""Nor strides that fold more, of which there are as many as the strides' product."""
+MAX_WAVES = 1 << 22
+"""Nor those with more pairs of a tap and a frequency along one axis."""
+MAX_WORK = 1 << 29
+"""Nor those whose transforms take more products: some seconds."""
+AT_ONCE = 1 << 16
+"""Most products of a tap and a frequency for which the axes are not taken one by one."""
+HELD = 1 << 18
+"""Numbers of a part of the kernel that is transformed in one go."""
 
 
 def folded_response(
@@ -50,20 +61,32 @@ def folded_response(
     >>> folded_response(blur, (2,), (1,)), folded_response(blur[..., :1], (2,), (1,))
     (0.0, 1.0)
     """
-    taps = kernel.shape[2:]
-    flat = np.asarray(kernel, np.float64).reshape(-1, *taps)
-    found = []
-    for turns in product(*(range(s) for s in strides)):
-        phase = np.zeros(taps)
-        for axis, (m, s, d) in enumerate(zip(turns, strides, dilations, strict=True)):
-            shape = [1] * len(taps)
-            shape[axis] = -1
-            # Whole turns are taken out in integers, so that opposite taps cancel exactly.
-            phase = phase + ((np.arange(taps[axis]) * d * m) % s).reshape(shape) / s
-        wave = np.round(np.exp(-2j * np.pi * phase), 15).ravel()
-        found.append(float(np.sqrt((abs(flat.reshape(len(flat), -1) @ wave) ** 2).sum())))
-    constant, *others = found
+    taps, count = kernel.shape[2:], prod(strides)
+    waves = [_waves(*along) for along in zip(taps, strides, dilations, strict=True)]
+    if prod(taps) * count <= AT_ONCE:
+        taps, waves = (prod(taps),), [reduce(_together, waves)]
+    rows, power = np.asarray(kernel).reshape(-1, *taps), np.zeros(count)
+    held = max(1, HELD // max(prod(taps), count))
+    for start in range(0, len(rows), held):
+        spectrum = rows[start : start + held].astype(np.complex128)
+        for wave in waves:
+            spectrum = np.tensordot(spectrum, wave, (1, 1))
+        spectrum = spectrum.reshape(len(spectrum), -1)
+        power += (spectrum.real**2 + spectrum.imag**2).sum(axis=0)
+    constant, *others = np.sqrt(power).tolist()
     return max(others, default=0.0) / constant if constant > 0 else None
+
+
+def _together(one: Waves, other: Waves) -> Waves:
+    """Return the frequencies along two axes as those along one that holds the taps of both."""
+    return np.asarray(np.kron(one, other), np.complex128)
+
+
+def _waves(taps: int, stride: int, dilation: int) -> Waves:
+    """Return the frequencies that a stride folds onto a constant, (stride, taps)."""
+    # Whole turns are taken out in integers, so that opposite taps cancel exactly.
+    turns = np.outer(np.arange(stride), np.arange(taps) * dilation) % stride / stride
+    return np.asarray(np.round(np.exp(-2j * np.pi * turns), 15))
 
 
 def strided_windows(facts: Facts) -> list[tuple[Operator, tuple[Window, ...]]]:
@@ -88,16 +111,41 @@ def response(facts: Facts, operator: Operator, strides: tuple[int, ...]) -> floa
     windows = facts.windows(operator) or ()
     dilations = tuple(w.dilation for w in windows)
     if "AveragePool" in operator.op_type:
-        return folded_response(np.ones((1, 1, *(w.kernel for w in windows))), strides, dilations)
+        # Of a box no axis passes more than a constant: the worst is a pattern along one alone.
+        return max(map(_box_response, windows, strides))
     blocked = operator.domain.endswith("nchwc")
     if operator.op_type not in CONVOLUTIONS or blocked or len(operator.inputs) < 2:
         raise WeightsUnavailableError(f"the weights of {operator.op_type} are not plain numbers")
     shape = facts.shape(operator.inputs[1])
-    if shape is None or len(shape) != len(windows) + 2 or prod(shape) > MAX_NUMBERS:
+    if shape is None or len(shape) != len(windows) + 2:
         raise WeightsUnavailableError("its weights are not those of a convolution")
-    if prod(strides) * max(prod(shape), 1 << 20) > MAX_WORK:
-        raise WeightsUnavailableError("its stride folds more frequencies than are looked at")
+    _require_work(prod(shape[:2]), shape[2:], strides)
     return folded_response(facts.weights(operator.inputs[1]), strides, dilations)
+
+
+def _box_response(window: Window, stride: int) -> float:
+    """Return the response of an average along one axis."""
+    _require_work(1, (window.kernel,), (stride,))
+    return folded_response(np.ones((1, 1, window.kernel)), (stride,), (window.dilation,)) or 0.0
+
+
+def _require_work(rows: int, taps: tuple[int, ...], strides: tuple[int, ...]) -> None:
+    """Refuse a kernel whose transform takes too much time or memory.
+
+    Raises
+    ------
+    WeightsUnavailableError
+        If it does.
+    """
+    work, size = 0, rows * prod(taps)
+    wide = size > MAX_NUMBERS
+    for k, s in zip(taps, strides, strict=True):
+        wide = wide or k * s > MAX_WAVES
+        work, size = work + size * s, size // max(k, 1) * s
+    if wide:
+        raise WeightsUnavailableError("its kernel is larger than any that is looked at")
+    if work > MAX_WORK or prod(strides) > MAX_FREQUENCIES:
+        raise WeightsUnavailableError("its stride folds more frequencies than are looked at")
 
 
 def filtered(facts: Facts, tensor: str, strides: tuple[int, ...], limit: float) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from scotoma.errors import UsageError
 from scotoma.evidence.misfits import total_stride
+from scotoma.evidence.resized import Resized
 from scotoma.resolve import resolve
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ def baked_size(facts: Facts) -> Baked | None:
     refused: list[dict[str, Unresolved]] = []
     tried: list[Size] = []
     for other in other_sizes(size, axes, total_stride(facts)):
+        if Resized(facts.geometry, size=other).runs:
+            return None
         try:
             at = resolve(facts.model, size=other, input_name=examined.name)
         except UsageError:

@@ -84,7 +84,8 @@ def batch_axes(facts: Facts) -> Mapping[str, int]:
             continue
         for name in operator.outputs:
             found = _after(facts, axes, operator, name) if name else None
-            if found is not None:
+            # A declared shape that lies may have no such axis.
+            if found is not None and 0 <= found < len(facts.shape(name) or ()):
                 axes[name] = found
     return axes
 
@@ -111,7 +112,9 @@ def _after(facts: Facts, axes: Axes, operator: Operator, output: str) -> int | N
         return (
             axis if len(shape) == len(before) and shape[axis] == before[axis] and not cut else None
         )
-    if kind in _SOFT or kind in {"Concat", "Split", _MOMENTS, "CumSum"}:
+    if kind in _SOFT:
+        return None if axis in _reduced(facts, operator, len(before)) else axis
+    if kind in {"Concat", "Split", _MOMENTS, "CumSum"}:
         along = _along(operator, len(before))
         return axis if along != axis else None
     move = _MOVES.get("Reduce" if kind in _REDUCTIONS else kind)
@@ -138,7 +141,10 @@ def _broadcast(facts: Facts, axes: Axes, operator: Operator, shape: tuple[int, .
 
 
 def _along(operator: Operator, rank: int) -> int | None:
-    """Return the axis that an attribute names, with the operator's own default."""
+    """Return the axis that an attribute names, with the operator's own default.
+
+    Softmax and its kin below opset 13 normalise all axes from it on together: see `_reduced`.
+    """
     default = {"Split": 0, "Concat": 0}.get(operator.op_type)
     if operator.op_type in _SOFT:
         default = -1 if (operator.version or 13) >= 13 else 1
@@ -244,7 +250,7 @@ def _unsqueeze(facts: Facts, operator: Operator, axis: int, _: Shape, after: Sha
 
 def _gather(facts: Facts, operator: Operator, axis: int, before: Shape, _: Shape) -> int | None:
     along = _int(operator.attributes.get("axis", 0)) % len(before)
-    indices = facts.shape(operator.inputs[1])
+    indices = facts.shape(operator.inputs[1]) if len(operator.inputs) > 1 else None
     if along == axis or indices is None:
         return None
     return axis if axis < along else axis + len(indices) - 1

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING
 
-from scotoma.evidence.window_maps import SLIDING, OtherError, taps_of, window_maps
+from scotoma.evidence.size_plans import (
+    PLAIN,
+    Plan,
+    check_constants,
+    check_places,
+    places_of,
+    plan_of,
+)
+from scotoma.evidence.window_maps import OtherError, sizes_behind, taps_of, window_maps
 from scotoma.resolve.passes import HANDLERS, MALFORMED
 from scotoma.resolve.step import FollowsError, RefusedError, State, Step, UnknownError
 from scotoma.sweep import Other
 from scotoma.sweep.pull import step
 from scotoma.sweep.sweep import arrows
-from scotoma.trace.index_map import Taps, WindowMap
+from scotoma.trace.index_map import WindowMap
 from scotoma.trace.layout import Digit, Grid, is_tracked, tracked_sizes
 from scotoma.trace.reading import Mapped, Mixed
 from scotoma.trace.tracer import MAX_CELLS
@@ -22,29 +30,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from scotoma.loader.model import Operator
-    from scotoma.resolve.window import Window
     from scotoma.sweep.pull import Steps
     from scotoma.sweep.sweep import Arrows
     from scotoma.trace import Geometry
-    from scotoma.trace.layout import Layout
     from scotoma.trace.reading import Flow, Reading
 
     Sizes = tuple[int, ...]
 
-PARAMETERS = frozenset({"BatchNormalization", "Conv", "Dropout", "Pad"})
-"""Operators whose inputs but the first are not joined with it place by place."""
-PLAIN = (
-    SLIDING
-    | PARAMETERS
-    | frozenset(
-        {
-            "Abs", "Add", "Cast", "Clip", "Concat", "Div", "Elu", "Erf", "Exp", "HardSigmoid",
-            "HardSwish", "Identity", "LRN", "LeakyRelu", "Max", "Min", "Mul", "Neg", "PRelu",
-            "Relu", "Selu", "Sigmoid", "Softplus", "Sqrt", "Sub", "Sum", "Tanh",
-        }
-    )
-)  # fmt: skip
-"""Operators that do at every size the same along the axes of the image, if they run at all."""
 SUMMARIES = frozenset(
     {
         "GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool", "ReduceL1", "ReduceL2", "ReduceMax",
@@ -52,19 +44,6 @@ SUMMARIES = frozenset(
     }
 )  # fmt: skip
 """Operators whose output has the same size whatever that of the axes which they sum up."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What the sizes of a tensor follow from, the same at every size."""
-
-    reads: tuple[str, ...]
-    """All tensors that are read."""
-    same: bool = False
-    """It has the sizes of those tensors, which must agree, and their arrows stay as they are."""
-    windows: tuple[Window, ...] = ()
-    """It has the sizes behind these windows, whose padding is declared."""
-    taps: Taps = Taps.ALL
 
 
 class Resized:
@@ -94,10 +73,12 @@ class Resized:
         """Whether some operator certainly cannot run at this size; the rest is not looked at."""
         self._sizes: dict[str, Sizes] = {}
         self._arrows: dict[str, Arrows] = {}
+        self._slid: dict[str, tuple[Plan, Sizes]] = {}
+        """Tensors whose arrows follow from a plan and the sizes of what is read, when asked for."""
         self._shapes: dict[str, Sizes | None] = {}
         self._known = arrows(geometry, local=True)
         self._resolved = geometry.resolution
-        self._measured = _measured(geometry)
+        self._measured, self._askers = _measured(geometry)
         self._resizes = size is not None
         if size is not None:
             axes = geometry.input.spatial_axes
@@ -109,6 +90,11 @@ class Resized:
     @property
     def other(self) -> Other:
         """What is other for a sweep over local paths."""
+        for name, (plan, cells) in self._slid.items():
+            known, total = self._known[name]
+            maps = window_maps(plan.windows, cells, plan.taps)
+            self._arrows[name] = [(known[0][0], _steps(maps))], total
+        self._slid.clear()
         return Other(self._arrows, self._sizes)
 
     def moves(self, tensors: Iterable[str]) -> bool:
@@ -118,7 +104,12 @@ class Resized:
     def along(self, tensor: str, label: int) -> int | None:
         """Return the size of a tensor along an axis of the image, None where it has none there."""
         axes = self.geometry.spatial_axes(tensor)
-        return None if axes is None else self._sizes_of(tensor)[sorted(axes).index(axes[label])]
+        if axes is None:
+            return None
+        if tensor in self.lost:
+            shape = self._shapes.get(tensor)
+            return None if shape is None else shape[axes[label]]
+        return self._sizes_of(tensor)[sorted(axes).index(axes[label])]
 
     @property
     def told(self) -> bool:
@@ -129,8 +120,14 @@ class Resized:
 
     @property
     def complete(self) -> bool:
-        """Whether all of the graph is known to run at this size, and how."""
-        return self.told and not (self.refused or self.lost or self.measures)
+        """Whether all of the graph is known to run at this size, and how it reads the image."""
+        return self.runs and not self.lost
+
+    @property
+    def runs(self) -> bool:
+        """Whether all of the graph is known to run at this size."""
+        known = self.told and not self.refused and not self.measures
+        return known and all(self._shapes.get(name) is not None for name in self.lost)
 
     @property
     def measures(self) -> bool:
@@ -140,13 +137,15 @@ class Resized:
 
     def _run(self) -> None:
         """Follow the sizes from the image on."""
-        sizes, lost, measured = self._sizes, self.lost, self._measured
+        sizes, lost, askers = self._sizes, self.lost, self._askers
         plans, changed = self.geometry.kept.setdefault(("plans",), {}), self.changed
         for name, flow in self.geometry.flows.items():
             operator = flow.operator
             if operator is None:
                 continue
-            as_is = operator.name not in changed and not (measured and self._asks(operator))
+            as_is = operator.name not in changed and not (
+                operator.name in askers and self._asks(operator)
+            )
             if as_is:
                 for reading in flow.readings:
                     if reading.tensor in sizes or reading.tensor in lost:
@@ -155,44 +154,18 @@ class Resized:
                     continue
             plan = plans.get(name)
             if plan is None:
-                plan = plans[name] = self._plan(name, flow, operator)
+                plan = plans[name] = plan_of(self.geometry, flow, self._known[name])
             if as_is and plan.same and len(plan.reads) == 1 and plan.reads[0] in sizes:
                 sizes[name] = sizes[plan.reads[0]]
                 continue
+            follow = self._plain if as_is and (plan.same or plan.windows) else self._follow
             try:
-                self._follow(name, flow, changed.get(operator.name, operator), plan)
+                follow(name, flow, plan)
             except (OtherError, FollowsError, RefusedError, UnknownError, *MALFORMED):
                 lost.add(name)
                 self._see_refusal(name, operator)
                 if self.refused:
                     return
-
-    def _plan(self, name: str, flow: Flow, operator: Operator) -> _Plan:
-        """Return how the sizes of a tensor follow, as far as that is the same at every size."""
-        known, reads = self._known[name][0], tuple(reading.tensor for reading in flow.readings)
-        if operator.op_type not in PLAIN or operator.domain or len(known) != len(reads):
-            return _Plan(reads)
-        alone = operator.op_type in PARAMETERS or len(operator.inputs) == 1
-        if alone and known[0][1] == () and flow.layout is known[0][0].layout:
-            return _Plan(reads, same=True)
-        places = _places(self.geometry, flow.layout)
-        if places is None:
-            return _Plan(reads)
-        if all(steps == () for _, steps in known):
-            try:
-                self._check_constants(operator, places, len(flow.layout))
-            except OtherError:
-                return _Plan(reads)
-            return _Plan(reads, same=True)
-        windows = self._resolved.windows.get(operator.name, ())
-        fixed = not any(w.auto_pad.startswith("SAME") or w.transposed for w in windows)
-        if len(reads) == 1 and operator.op_type in SLIDING and windows and fixed:
-            try:
-                taps = taps_of(operator, places, len(flow.layout))
-            except OtherError:
-                return _Plan(reads)
-            return _Plan(reads, windows=windows, taps=taps)
-        return _Plan(reads)
 
     def _asks(self, operator: Operator) -> bool:
         """Tell whether an operator is given a number that the sizes of other maps may change."""
@@ -202,11 +175,24 @@ class Resized:
             for tensor in self._measured.get(name, ())
         )
 
-    def _follow(self, name: str, flow: Flow, operator: Operator, plan: _Plan) -> None:
+    def _plain(self, name: str, flow: Flow, plan: Plan) -> None:
+        """Take note of the sizes of a tensor that its plan tells."""
+        before = {self._sizes_of(tensor) for tensor in plan.reads}
+        if len(before) != 1 or not self.lost.isdisjoint(plan.reads):
+            raise OtherError
+        after = before.pop()
+        if plan.windows:
+            self._slid[name] = plan, after
+            after = sizes_behind(plan.windows, after)
+        self._place(name, flow, after)
+
+    def _follow(self, name: str, flow: Flow, plan: Plan) -> None:
         """Take note of the sizes and arrows of one tensor."""
+        assert flow.operator is not None
+        operator = self.changed.get(flow.operator.name, flow.operator)
         if operator.domain or not self.lost.isdisjoint(plan.reads):
             raise OtherError
-        if self._measured and self._asks(operator):
+        if operator.name in self._askers and self._asks(operator):
             raise OtherError
         known, total = self._known[name]
         if operator.op_type in SUMMARIES:
@@ -216,12 +202,10 @@ class Resized:
         if len(before) != 1:
             raise OtherError
         after = before.pop()
-        if operator.name in self.changed or not plan.same:
-            maps = self._maps(operator, flow, plan, after, known)
-            if maps is not None:
-                steps = tuple(step(i, found) for i, found in enumerate(maps) if not found.identity)
-                self._arrows[name] = [(known[0][0], steps)], total
-                after = tuple(found.size_out for found in maps)
+        maps = self._maps(operator, flow, after, known)
+        if maps is not None:
+            self._arrows[name] = [(known[0][0], _steps(maps))], total
+            after = tuple(found.size_out for found in maps)
         self._place(name, flow, after)
 
     def _place(self, name: str, flow: Flow, after: Sizes) -> None:
@@ -243,7 +227,7 @@ class Resized:
     def _summary(self, name: str, flow: Flow) -> None:
         """Take note of the arrow of an operator that sums up all places."""
         (reading,) = flow.readings
-        reads, places = reading.axes, _places(self.geometry, reading.layout)
+        reads, places = reading.axes, places_of(self.geometry, reading.layout)
         if reads is None or places is None or any(map(is_tracked, flow.layout)):
             raise OtherError
         if not all(isinstance(reads[place], Mixed) for place in places):
@@ -260,7 +244,6 @@ class Resized:
         self,
         operator: Operator,
         flow: Flow,
-        plan: _Plan,
         before: Sizes,
         known: list[tuple[Reading, Steps | None]],
     ) -> list[WindowMap] | None:
@@ -268,12 +251,10 @@ class Resized:
 
         None for one that works place by place.
         """
-        if operator.name not in self.changed and plan.windows:
-            return window_maps(plan.windows, before, plan.taps)
-        places = _places(self.geometry, flow.layout)
+        places = places_of(self.geometry, flow.layout)
         if places is None or operator.op_type not in PLAIN:
             raise OtherError
-        self._check_constants(operator, places, len(flow.layout))
+        check_constants(self.geometry, operator, places, len(flow.layout))
         if len(known) < len(flow.readings):
             self._check_gates({id(used) for used, _ in known}, flow, places)
         if operator.name not in self.changed and all(steps == () for _, steps in known):
@@ -304,29 +285,6 @@ class Resized:
             found.append(replace(old, size_in=cells, size_out=cells + more))
         return found
 
-    def _check_constants(self, operator: Operator, places: Sizes, rank: int) -> None:
-        """See that what is no map of the image has no places of its own."""
-        if operator.op_type == "Pad" and not self._resolved.constants.issuperset(
-            filter(None, operator.inputs[1:])
-        ):
-            raise OtherError
-        if operator.op_type in PARAMETERS or len(operator.inputs) < 2:
-            return
-        for name in operator.inputs:
-            if name and name not in self.geometry.flows:
-                old = (operator.version or 0) < 7
-                self._check_places(self._resolved.shapes.get(name), places, rank, old=old)
-
-    def _check_places(
-        self, shape: Sizes | None, places: Sizes, rank: int, *, old: bool = False
-    ) -> None:
-        """See that a tensor that is joined with a map is the same at all places."""
-        if shape is None or len(shape) > rank or (shape and old):
-            raise OtherError
-        for axis, cells in enumerate(shape, rank - len(shape)):
-            if axis in places and cells != 1:
-                raise OtherError
-
     def _check_gates(self, used: set[int], flow: Flow, places: Sizes) -> None:
         """See that what paths through whole maps join with a map is the same at all places."""
         for reading in flow.readings:
@@ -334,7 +292,7 @@ class Resized:
                 if reading.tensor in self._sizes:
                     raise OtherError
                 shape = self._resolved.shapes.get(reading.tensor)
-                self._check_places(shape, places, len(flow.layout))
+                check_places(shape, places, len(flow.layout))
 
     def _step(self, operator: Operator) -> Step:
         """Return an operator as the resolver sees it at the other sizes."""
@@ -356,7 +314,7 @@ class Resized:
         if shape is None or tensor not in self._sizes:
             return shape
         found = list(shape)
-        places = _places(self.geometry, self.geometry.flows[tensor].layout) or ()
+        places = places_of(self.geometry, self.geometry.flows[tensor].layout) or ()
         for place, cells in zip(places, self._sizes[tensor], strict=True):
             found[place] = cells
         return tuple(found)
@@ -376,23 +334,23 @@ class Resized:
             self._shapes[tensor] = dict(zip(operator.outputs, shapes, strict=False)).get(tensor)
 
 
-def _places(geometry: Geometry, layout: Layout) -> Sizes | None:
-    """Return the axes of a tensor that are the image's, None where it is followed otherwise."""
-    key = ("places", id(layout))
-    if key not in geometry.kept:
-        axes = [axis for axis in geometry.axes_of(layout) if axis is not None]
-        others = (axis for i, axis in enumerate(layout) if i not in axes)
-        whole = len(axes) == geometry.rank and not any(map(is_tracked, others))
-        geometry.kept[key] = tuple(sorted(axes)) if whole else None
-    places: Sizes | None = geometry.kept[key]
-    return places
+def _steps(maps: Sequence[WindowMap]) -> Steps:
+    """Return the steps of a sweep through the maps of all axes of the image."""
+    return tuple(step(axis, found) for axis, found in enumerate(maps) if not found.identity)
 
 
-def _measured(geometry: Geometry) -> Mapping[str, frozenset[str]]:
-    """Return the constants that follow from the shapes of maps, with these maps."""
+def _measured(geometry: Geometry) -> tuple[Mapping[str, frozenset[str]], frozenset[str]]:
+    """Return the constants that follow from the shapes of maps, with these maps, and who reads it.
+
+    Returns
+    -------
+    (mapping, frozenset)
+        The maps by the name of the constant; the names of the operators that are given one.
+    """
     if ("measured",) not in geometry.kept:
         flows, found = geometry.flows, dict[str, frozenset[str]]()
-        for operator in geometry.resolution.operators:
+        operators = geometry.resolution.operators
+        for operator in operators:
             if operator.outputs and operator.outputs[0] in flows:
                 continue
             asked = {name for name in operator.inputs if name in flows}
@@ -402,6 +360,7 @@ def _measured(geometry: Geometry) -> Mapping[str, frozenset[str]]:
                 asked.update(*(found.get(name, ()) for name in operator.inputs))
             if asked:
                 found.update(dict.fromkeys(operator.outputs, frozenset(asked)))
-        geometry.kept["measured",] = found
-    measured: Mapping[str, frozenset[str]] = geometry.kept["measured",]
-    return measured
+        askers = (op.name for op in operators if found and not found.keys().isdisjoint(op.inputs))
+        geometry.kept["measured",] = found, frozenset(askers)
+    kept: tuple[Mapping[str, frozenset[str]], frozenset[str]] = geometry.kept["measured",]
+    return kept

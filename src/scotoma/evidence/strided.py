@@ -185,7 +185,7 @@ def is_even(facts: Facts, layers: Iterable[Strided], size: Sequence[int]) -> boo
     there = Resized(facts.geometry, size=size) if facts.geometry is not None else None
     if there is not None and there.told and there.refused:
         return None
-    if there is not None and there.complete:
+    if there is not None and there.runs:
         cells = [(s, there.along(s.operator.inputs[0], s.label)) for s in known]
         if all(count is not None for _, count in cells):
             return not any(s.uneven_at(np.array([count])).any() for s, count in cells)

@@ -7,6 +7,7 @@ the count is exact. A kernel that several layers share counts once, with the tap
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     Sizes = NDArray[np.int64]
 
 MAX_TAPS = 1 << 20
-"""A kernel that claims more taps than this is passed over."""
+"""A kernel that claims more taps than this is passed over, see `all_looked_at`."""
 CONVOLUTIONS = frozenset(
     {"Conv", "ConvTranspose", "ConvInteger", "QLinearConv", "FusedConv", "NhwcFusedConv"}
 )
@@ -76,15 +77,9 @@ def kernels(facts: Facts) -> list[Kernel]:
     """
     found: dict[str, Kernel] = {}
     known_taps: _Live = {}
-    for operator in facts.operators:
-        if operator.op_type not in CONVOLUTIONS:
-            continue
-        slot = 3 if operator.op_type == "QLinearConv" else 1
-        name = operator.inputs[slot] if slot < len(operator.inputs) else ""
-        if name not in facts.resolution.constants:
-            continue
+    for operator, name in _stored(facts):
         shape, windows = facts.shape(name), facts.windows(operator) or ()
-        if not shape or prod(w.kernel for w in windows) > MAX_TAPS:
+        if not shape or _is_too_large(windows):
             continue
         alive, root = _live(facts, operator, windows, known_taps), _root(facts, name)
         known = found.get(root)
@@ -97,6 +92,26 @@ def kernels(facts: Facts) -> list[Kernel]:
     return list(found.values())
 
 
+def all_looked_at(facts: Facts) -> bool:
+    """Tell whether `kernels` passes over none for its size, so that their share is of all."""
+    return not any(_is_too_large(facts.windows(op) or ()) for op, _ in _stored(facts))
+
+
+def _stored(facts: Facts) -> Iterator[tuple[Operator, str]]:
+    """Yield the convolutions whose weights are constant, with the name of these."""
+    for operator in facts.operators:
+        if operator.op_type in CONVOLUTIONS:
+            slot = 3 if operator.op_type == "QLinearConv" else 1
+            name = operator.inputs[slot] if slot < len(operator.inputs) else ""
+            if name in facts.resolution.constants:
+                yield operator, name
+
+
+def _is_too_large(windows: tuple[Window, ...]) -> bool:
+    """Tell whether a kernel claims more taps than are looked at."""
+    return prod(window.kernel for window in windows) > MAX_TAPS
+
+
 def dead_share(found: list[Kernel]) -> Fraction:
     """Return the share of all weights that only ever meet padding, exact."""
     total = sum(kernel.weights for kernel in found)
@@ -106,6 +121,8 @@ def dead_share(found: list[Kernel]) -> Fraction:
 def _root(facts: Facts, name: str) -> str:
     """Return the stored tensor behind a kernel that is unpacked at run time."""
     while (maker := facts.producers.get(name)) is not None and maker.op_type in _WRAPPERS:
+        if not maker.inputs:
+            break
         name = maker.inputs[0]
     return name
 

@@ -63,7 +63,8 @@ def _by_vectors(facts: Facts, outputs: Collection[str]) -> TaskTaken | None:
         summary = _said(heads[0].summaries[0])
         return _taken(Task.CLASSIFY, f"{summary} sums the last map up, blind to places")
     reader = _reader_of_all(facts, facts.heads[0]) if len(facts.heads) == 1 else None
-    if reader is not None:
+    unknown = {item.node for item in facts.unanalysed}
+    if reader is not None and reader.name not in unknown:
         return _taken(Task.CLASSIFY, f"{_said(reader)} reads the last map as a whole")
     name = next(iter(outputs))
     return _taken(

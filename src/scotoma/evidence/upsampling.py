@@ -36,6 +36,8 @@ DOMAINS = frozenset({"", "com.microsoft"})
 """Of the convolutions whose weights are understood; others lay them out in blocks."""
 MOST_NUMBERS = 1 << 22
 """Phases of more numbers in all are not worked out."""
+MOST_PHASES = 1 << 12
+"""So many phases are followed behind their operator."""
 MOST_TAPS = 1 << 12
 LONGEST = 12
 """Operators between a convolution and the end of its pixel shuffle."""
@@ -259,6 +261,8 @@ def phase_response(facts: Facts, item: Upsampling, data: Array | None = None) ->
         raise WeightsUnavailableError("the channels of the input do not fit the weight")
     taps = contracted(weight, ones, groups, transposed=transposed)
     added = bias if data is not None and bias is not None else np.zeros(len(taps))
+    if added.shape != (len(taps),):
+        raise WeightsUnavailableError("the bias does not fit the weight")
     if item.places is not None:
         return _of_shuffle(item.places, taps.reshape(len(taps), -1).sum(1) + added)
     windows = facts.windows(operator) or ()
@@ -356,6 +360,8 @@ def _at_the_end(
 
     Of several ends the most uneven one counts.
     """
+    if response.shape[1] > MOST_PHASES:
+        return None
     start = item.operator.outputs[0]
     names = pointwise(facts, start)
     behind = [op for op in facts.operators if op.outputs and op.outputs[0] in names[1:]]

@@ -68,6 +68,28 @@ def _window_map(window: Window, cells: int, taps: Taps) -> WindowMap:
     """Return the map of a window with declared padding over so many cells."""
     if window.size_in == cells:
         return WindowMap.of(window, taps)
+    begin, end, out = window.pad_begin, window.pad_end, _behind(window, cells)
+    return WindowMap(
+        window.kernel, window.stride, window.dilation, begin, cells, out, False, taps, end
+    )
+
+
+def sizes_behind(windows: Sequence[Window], cells: Sizes) -> Sizes:
+    """Return how many cells windows with declared padding leave of so many, by axis.
+
+    Raises
+    ------
+    OtherError
+        If a window does not fit.
+    """
+    return tuple(
+        window.size_out if window.size_in == count else _behind(window, count)
+        for window, count in zip(windows, cells, strict=True)
+    )
+
+
+def _behind(window: Window, cells: int) -> int:
+    """Return how many cells a window with declared padding leaves of so many."""
     if window.transposed:
         raise OtherError
     begin, stride = window.pad_begin, window.stride
@@ -75,8 +97,5 @@ def _window_map(window: Window, cells: int, taps: Taps) -> WindowMap:
     if room < 0:
         raise OtherError
     out = room // stride + 1
-    if window.ceil_mode and room % stride and out * stride < cells + begin:
-        out += 1
-    return WindowMap(
-        window.kernel, stride, window.dilation, begin, cells, out, False, taps, window.pad_end
-    )
+    partial = window.ceil_mode and room % stride > 0
+    return out + (partial and out * stride < cells + begin)

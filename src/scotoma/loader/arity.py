@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,9 +10,11 @@ if TYPE_CHECKING:
 
 _STANDARD = ""
 _LATEST = 1 << 30
+KEPT = 512
+"""Names whose bounds are kept: more than there are, but a file may make up any number."""
 
 
-@cache
+@lru_cache(maxsize=KEPT)
 def bounds(op_type: str) -> tuple[int, int, int] | None:
     """Return how few and how many inputs, and how few outputs, a standard operator has.
 
@@ -58,7 +60,7 @@ def fitted(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the ends of a standard operator in the number that its definition knows.
 
-    What is missing has the name "", as optional ends that are left out have; what is too much is
+    What is missing has the name "", as optional ends that are left out have; inputs too many are
     cut off. No runtime loads such a file, but nobody who looks at an operator need count.
 
     Examples

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scotoma.measure import plan
+from scotoma.measure import planning
 from scotoma.measure.boxes import Boxes
+from scotoma.measure.plan import Plan, Variants
 from scotoma.measure.prober import Prober
 from scotoma.measure.reach import reaches
 from scotoma.measure.trials import SLOW_PASS, batch_size, box_mismatch, moves_together
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from scotoma.facts import Facts
     from scotoma.measure.options import MeasureOptions
-    from scotoma.measure.plan import Plan
     from scotoma.measure.reach import Reach
     from scotoma.measure.setup import Setup
 
@@ -87,14 +87,14 @@ def _plan(
     skipped: npt.NDArray[np.bool_] | None,
     reach: Reaches | None,
 ) -> Plan:
-    return plan.make(
+    return planning.make(
         setup.subject.lattice,
         resolution=options.resolution,
         reaches=None if reach is None else list(zip(*reach, strict=True)),
         # Of tiles nobody knows which of their pixels the graph gives least weight.
         walk=None if setup.structural is None or setup.tile > 1 else setup.structural.walk,
         skipped=skipped,
-        variants=plan.Variants(len(setup.subject.baselines), setup.channels, setup.signs),
+        variants=Variants(len(setup.subject.baselines), setup.channels, setup.signs),
         seed=options.seed,
     )
 

@@ -35,6 +35,7 @@ residuals (and inputs of the same name) to the backward under their own names, a
 the cotangents. The backward is linear in the cotangents; one forward serves any number of them.
 
     import json, numpy as np, onnxruntime as ort
+    # feed: the inputs of the model by name, as arrays
     index = json.load(open("{index}"))
     forward = ort.InferenceSession("{forward}")
     backward = ort.InferenceSession("{backward}")

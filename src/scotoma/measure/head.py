@@ -10,8 +10,9 @@ import numpy as np
 
 from scotoma import adjoint
 from scotoma.errors import MeasurementError
-from scotoma.measure import plan
+from scotoma.measure import planning
 from scotoma.measure.boxes import Boxes
+from scotoma.measure.plan import Plan, Variants
 from scotoma.measure.prober import Prober
 from scotoma.measure.tail import Cells
 from scotoma.measure.trials import box_mismatch
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from scotoma.facts import Facts
     from scotoma.measure.cut import Cut
-    from scotoma.measure.plan import Plan
     from scotoma.measure.session import Session
     from scotoma.measure.setup import Setup
     from scotoma.measure.subject import Subject
@@ -65,13 +65,13 @@ def planned(setup: Setup, head: Subject, cut: Cut, dead: Mask | None, seed: int)
     MeasurementError
         If pixels do not answer together as they do alone.
     """
-    chosen = plan.make(
+    chosen = planning.make(
         head.lattice,
         resolution="full",
         reaches=[[reach] for reach in cut.reach],
         walk=None,
         skipped=dead,
-        variants=plan.Variants(len(head.baselines), setup.channels, setup.signs),
+        variants=Variants(len(head.baselines), setup.channels, setup.signs),
         seed=seed,
     )
     boxes = Boxes((cut.reach,))

@@ -41,11 +41,11 @@ def write(
     influence
         What was measured.
     directory
-        Receives ``influence.npy`` (float32, one axis per spatial axis of the input, row-major, at
-        the resolution of the input), ``influence.png``, where pixels were left out ``probed.npy``
-        (booleans, which were perturbed), and where whole rows and columns were perturbed
-        ``rows.npy`` and ``columns.npy`` (float64, NaN where one was not). Files of these names
-        from an earlier measurement are removed.
+        Receives ``influence.npy`` (float32, one axis per spatial axis of the input, row-major, a
+        cell for each pixel, or tile of a large map), ``influence.png``, where pixels were left out
+        ``probed.npy`` (booleans, which were perturbed), and where whole rows and columns were
+        perturbed ``rows.npy`` and ``columns.npy`` (float64, NaN where one was not). Files of
+        these names from an earlier measurement are removed.
     summary
         Its figures, if they are at hand.
     pictures

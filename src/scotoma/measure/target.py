@@ -138,8 +138,9 @@ def _find(facts: Facts, name: str) -> str:
         raise UsageError(f"'{name}' is an input of the model: measure what comes of it")
     if not tensor:
         near = get_close_matches(name, facts.producers, n=1)
-        hint = f"did you mean '{near[0]}'" if near else f"its outputs are {', '.join(outputs)}"
-        raise UsageError(f"the model has no tensor '{name}'; {hint}")
+        known = ", ".join(f"'{output}'" for output in outputs)
+        hint = f"did you mean '{near[0]}'?" if near else f"its outputs are {known}"
+        raise UsageError(f"the model has no tensor or node '{name}'; {hint}")
     if facts.geometry is not None and facts.flow(tensor) is None:
         raise UsageError(f"'{tensor}' does not depend on the examined input")
     return tensor

@@ -26,7 +26,8 @@ from scotoma.metrics.blocks import (
 )
 from scotoma.metrics.border import border_over_interior, ring_profile
 from scotoma.metrics.dead import dead_pixel_fraction, dead_ranges
-from scotoma.metrics.figures import Figure, Sample, figures, fraction, input_error, ring_figures
+from scotoma.metrics.estimates import Figure, Sample, fraction, input_error
+from scotoma.metrics.figures import figures, ring_figures
 from scotoma.metrics.moments import centroid_offset, effective_radius, effective_width
 from scotoma.metrics.ripples import Ripple, ripple, strongest
 from scotoma.metrics.sampling import Partition, fill

@@ -55,16 +55,19 @@ def dead_ranges(dead: npt.ArrayLike, probed: npt.ArrayLike | None = None) -> tup
     mask = np.asarray(dead, dtype=bool)
     if mask.size == 0:
         return (), ()
-    known = np.ones(mask.shape, bool) if probed is None else np.asarray(probed, dtype=bool)
+    known = None if probed is None else np.asarray(probed, dtype=bool)
     return _dead_along(mask, known, axis=-2), _dead_along(mask, known, axis=-1)
 
 
-def _dead_along(mask: Mask, known: Mask, axis: int) -> Ranges:
+def _dead_along(mask: Mask, known: Mask | None, axis: int) -> Ranges:
     if mask.ndim < -axis:
         return ()
     kept = mask.ndim + axis
     others = tuple(other for other in range(mask.ndim) if other != kept)
-    line = (mask | ~known).all(axis=others) & known.any(axis=others)
+    if known is None:
+        line = mask.all(axis=others)
+    else:
+        line = (mask | ~known).all(axis=others) & known.any(axis=others)
     steps = np.diff(np.concatenate(([False], line, [False])).astype(np.int8))
     starts = np.flatnonzero(steps == 1).tolist()
     stops = np.flatnonzero(steps == -1).tolist()

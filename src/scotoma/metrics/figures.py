@@ -3,114 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scotoma.metrics import blocks, border, derivatives, moments
-from scotoma.metrics.maps import border_depth, finite_map, ratio
-from scotoma.metrics.reasons import (
-    NO_FIELD,
-    NO_PAIR,
-    NOTHING_PROBED,
-    TOO_SHORT,
-    missing,
-    unprobed,
-    weightless,
+from scotoma.metrics.estimates import (
+    Figure,
+    Part,
+    Sample,
+    by_derivative,
+    of_map,
+    of_parts,
+    quotient_variance,
+    with_error,
 )
+from scotoma.metrics.maps import border_depth, ratio
+from scotoma.metrics.reasons import NO_FIELD, NO_PAIR, TOO_SHORT, unprobed, weightless
 from scotoma.metrics.ripples import ripple, strongest
-from scotoma.metrics.sampling import Partition
 from scotoma.metrics.symmetry import point_asymmetry
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from scotoma.metrics.estimates import Metric
     from scotoma.metrics.maps import Map, Mask
 
-    Metric = Callable[[Map], float | None]
 
 WIDTH_STEP = 2.0
 """A width moves by about two pixels at a time."""
-MOST_GROUPS = 16
-"""Inputs are left out one at a time, or in this many groups where there are more."""
 AXES = ((-2, "rows"), (-1, "cols"), (-3, "slices"))
 """Axes of a map, counted from the end, with the ending of their keys."""
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A number that sums up a map, with what it rests on."""
-
-    value: float | None
-    """None where it is not defined, or no probe tells of a part of it."""
-    error: float | None
-    """Standard error, in the unit of the value: from the pixels that were not probed and from the
-    spread over the inputs. 0 where all pixels were probed in one input: exact for this input.
-    None where it is not known."""
-    probes: int
-    """Pixels that were probed among those that the figure is about."""
-    reason: str | None = None
-    """Why the value is None, in words; None where there is a value."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Part:
-    """A part of a map, by name."""
-
-    name: str
-    mask: Mask
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A map that was probed at some pixels, in some inputs.
-
-    Examples
-    --------
-    >>> sample = Sample(np.ones((4, 4)))
-    >>> figures(sample)["corner_over_centre"]
-    Figure(value=1.0, error=0.0, probes=8, reason=None)
-    """
-
-    values: npt.NDArray[np.float64]
-    """Mean over the inputs; read where probed only. One axis per spatial axis of the input."""
-    probed: npt.NDArray[np.bool_] | None = None
-    """True where a pixel was probed; None: everywhere."""
-    responses: npt.NDArray[np.float64] | None = None
-    """(inputs, probed pixels in row-major order); None: nothing is known of the inputs."""
-
-    @cached_property
-    def mask(self) -> Mask:
-        """Which pixels were probed."""
-        shape = np.shape(self.values)
-        return np.ones(shape, bool) if self.probed is None else np.asarray(self.probed, bool)
-
-    @cached_property
-    def partition(self) -> Partition:
-        """Which probe stands for which pixel."""
-        return Partition(self.mask)
-
-    @cached_property
-    def filled(self) -> Map:
-        """The map that figures are taken of."""
-        return self.partition.fill(np.asarray(self.values, dtype=np.float64))
-
-    @cached_property
-    def replicates(self) -> tuple[Map, ...]:
-        """The filled map without one input, or one group of inputs, in turn; empty for one."""
-        if self.responses is None or len(self.responses) < 2:
-            return ()
-        inputs = len(self.responses)
-        groups = np.arange(inputs) % min(inputs, MOST_GROUPS)
-        maps = []
-        for group in range(int(groups.max()) + 1):
-            values = np.zeros(self.mask.shape)
-            values[self.mask] = self.responses[groups != group].mean(axis=0)
-            maps.append(self.partition.fill(values))
-        return tuple(maps)
 
 
 def figures(sample: Sample, receptive_field: Sequence[int] | None = None) -> dict[str, Figure]:
@@ -130,6 +55,11 @@ def figures(sample: Sample, receptive_field: Sequence[int] | None = None) -> dic
         Keys in a fixed order. Those that end in ``_rows``, ``_cols`` and ``_slices`` run along the
         last axis but one, the last, and the last but two. An axis that the map does not have has
         no key.
+
+    Examples
+    --------
+    >>> figures(Sample(np.ones((4, 4))))["corner_over_centre"]
+    Figure(value=1.0, error=0.0, probes=8, reason=None)
     """
     shape = sample.mask.shape
     corners, edges, centre = (
@@ -140,13 +70,13 @@ def figures(sample: Sample, receptive_field: Sequence[int] | None = None) -> dic
     inner = border.interior(shape)
     middle = Part("centre", centre)
     found = {
-        "corner_over_centre": _of_parts(
+        "corner_over_centre": of_parts(
             sample, blocks.corner_over_centre, Part("corners", corners), middle
         ),
-        "edge_over_centre": _of_parts(
+        "edge_over_centre": of_parts(
             sample, blocks.edge_over_centre, Part("middles of the sides", edges), middle
         ),
-        "border_over_interior": _of_parts(
+        "border_over_interior": of_parts(
             sample, border.border_over_interior, Part("border", outer), Part("interior", inner)
         ),
         "left_right_ratio": _of_halves(sample, blocks.left_right_ratio, -1),
@@ -157,17 +87,19 @@ def figures(sample: Sample, receptive_field: Sequence[int] | None = None) -> dic
     axes = [(axis, name) for axis, name in AXES if len(shape) >= -axis]
     for axis, name in axes:
         offset = partial(moments.centroid_offset, axis=axis)
-        found[f"centroid_offset_{name}"] = _overall(
+        found[f"centroid_offset_{name}"] = by_derivative(
             sample, offset, partial(derivatives.centroid, axis=axis)
         )
     for axis, name in axes:
         radius = partial(moments.effective_radius, axis=axis)
-        found[f"effective_radius_{name}"] = _overall(
+        found[f"effective_radius_{name}"] = by_derivative(
             sample, radius, partial(derivatives.radius, axis=axis)
         )
     for axis, name in axes:
         width = partial(moments.effective_width, axis=axis)
-        figure = _stepped(_overall(sample, width, partial(derivatives.width, axis=axis)), sample)
+        figure = _stepped(
+            by_derivative(sample, width, partial(derivatives.width, axis=axis)), sample
+        )
         found[f"effective_width_{name}"] = figure
         if receptive_field is not None:
             found[f"effective_share_{name}"] = _scaled(figure, receptive_field[axis])
@@ -196,7 +128,7 @@ def ring_figures(sample: Sample) -> tuple[Figure, ...]:
         ]
         (rings, inner), values = estimates[0], profiles[0]
         variances = [
-            _quotient_variance(value, float(error), *map(float, inner))
+            quotient_variance(value, float(error), *map(float, inner))
             for value, error in zip(values, rings[1], strict=True)
         ]
     probes = np.bincount(distance[sample.mask], minlength=last + 1)
@@ -212,7 +144,7 @@ def ring_figures(sample: Sample) -> tuple[Figure, ...]:
             reason = weightless(sample.values, sample.mask, "interior")
             found.append(Figure(None, None, count, reason))
         else:
-            found.append(_with_error(value, variance, without, count))
+            found.append(with_error(value, variance, without, count))
     return tuple(found)
 
 
@@ -226,139 +158,16 @@ def _ring_means(
     return (means[: last + 1], errors[: last + 1]), (inner[1], inner_error[1])
 
 
-def fraction(flags: npt.NDArray[np.bool_], probed: npt.NDArray[np.bool_] | None = None) -> Figure:
-    """Return the share of pixels that are True, with the error that unprobed pixels leave.
-
-    Examples
-    --------
-    >>> fraction(np.array([True, False, False, False]))
-    Figure(value=0.25, error=0.0, probes=4, reason=None)
-    """
-    sample = Sample(np.asarray(flags, dtype=np.float64), probed)
-    if not sample.mask.any():
-        return Figure(None, None, 0, NOTHING_PROBED)
-    even = np.full(sample.mask.shape, 1 / sample.mask.size)
-    return _figure(sample, lambda grid: float(grid.mean()), even)
-
-
-def input_error(values: Sequence[float | None]) -> float | None:
-    """Return the jackknife's standard error from the values without one input each.
-
-    None where one of them is not defined; 0 for no values at all.
-
-    Examples
-    --------
-    For a mean it is the usual standard error: of 1, 2, 3 the means without one are
-
-    >>> round(input_error([2.5, 2.0, 1.5]) - (1 / 3) ** 0.5, 12)
-    0.0
-    """
-    known = [value for value in values if value is not None]
-    if len(known) < len(values):
-        return None
-    if not known:
-        return 0.0
-    mean = math.fsum(known) / len(known)
-    squares = math.fsum((value - mean) ** 2 for value in known)
-    return math.sqrt((len(known) - 1) / len(known) * squares)
-
-
-def _figure(sample: Sample, metric: Metric, gradient: Map | None) -> Figure:
-    """Return a metric of the filled map with its error; `gradient` is its derivative by pixel."""
-    probes = int(np.count_nonzero(sample.mask))
-    value = metric(sample.filled)
-    if value is None:
-        return Figure(None, None, probes, weightless(sample.values, sample.mask))
-    if sample.mask.all():
-        unseen: float | None = 0.0
-    else:
-        unseen = None if gradient is None else sample.partition.variance(sample.values, gradient)
-    return _with_error(value, unseen, [metric(grid) for grid in sample.replicates], probes)
-
-
-def _with_error(
-    value: float, unseen: float | None, without: Sequence[float | None], probes: int
-) -> Figure:
-    """Return a figure from its variance by pixels and its values without one input each."""
-    spread = input_error(without)
-    known = unseen is not None and spread is not None
-    return Figure(
-        value, math.hypot(math.sqrt(unseen or 0.0), spread or 0.0) if known else None, probes
-    )
-
-
-def _of_parts(sample: Sample, metric: Metric, above: Part, below: Part) -> Figure:
-    """Return the mean over one part of the map over that over another.
-
-    Each mean comes from the probes of its own part, as a simple random sample of what was not
-    probed without a gap. Unknown where one of the parts has no probe.
-    """
-    probes = int(np.count_nonzero(sample.mask & (above.mask | below.mask)))
-    if not below.mask.any():
-        return Figure(None, None, probes, missing(below.name))
-    empty = [part.name for part in (above, below) if not (sample.mask & part.mask).any()]
-    if empty:
-        return Figure(None, None, probes, unprobed(empty))
-    undefined = weightless(sample.values, sample.mask, below.name)
-    if sample.mask[above.mask | below.mask].all():
-        value, unseen = metric(sample.filled), 0.0
-        without = [metric(grid) for grid in sample.replicates]
-        if value is None:
-            return Figure(None, None, probes, undefined)
-        return _with_error(value, unseen, without, probes)
-    labels = [part.mask.ravel().astype(np.int64) for part in (above, below)]
-
-    def mean(grid: Map, part: int) -> tuple[float, float]:
-        means, errors = sample.partition.means(grid, labels[part], 2)
-        return float(means[1]), float(errors[1])
-
-    (high, high_error), (low, low_error) = (mean(sample.filled, part) for part in (0, 1))
-    value = ratio(high, low)
-    if value is None:
-        return Figure(None, None, probes, undefined)
-    without = [ratio(mean(grid, 0)[0], mean(grid, 1)[0]) for grid in sample.replicates]
-    return _with_error(
-        value, _quotient_variance(value, high_error, low, low_error), without, probes
-    )
-
-
-def _quotient_variance(
-    value: float | None, high_error: float, low: float, low_error: float
-) -> float | None:
-    """Return the variance of a quotient of independent means; None where one is not known."""
-    if value is None:
-        return None
-    variance = (high_error / low) ** 2 + (value * low_error / low) ** 2
-    return variance if math.isfinite(variance) else None
-
-
 def _of_halves(sample: Sample, metric: Metric, axis: int) -> Figure:
     """Return the sum over the first half of an axis over that over the second."""
-    return _overall(sample, metric, partial(derivatives.halves, axis=axis))
-
-
-def _overall(sample: Sample, metric: Metric, derivative: Callable[[Map], Map | None]) -> Figure:
-    """Return a figure of the whole map, and of which the derivative by pixel is known."""
-    grid = finite_map(sample.filled)
-    gradient = None
-    if grid is not None and not sample.mask.all():
-        gradient = derivative(grid)
-    if gradient is not None and grid is not None:
-        gradient = _unscaled(gradient, sample, grid)
-    return _figure(sample, metric, gradient)
-
-
-def _unscaled(gradient: Map, sample: Sample, grid: Map) -> Map:
-    """Return a derivative by the values as they are instead of by those of `finite_map`."""
-    scaled: Map = gradient * (grid.max() / sample.filled.max())
-    return scaled
+    return by_derivative(sample, metric, partial(derivatives.halves, axis=axis))
 
 
 def _asymmetry(sample: Sample) -> Figure:
     pairs = sample.mask & np.flip(sample.mask)
     probes = int(np.count_nonzero(pairs))
     if sample.mask.all():
-        return _figure(sample, point_asymmetry, None)
+        return of_map(sample, point_asymmetry, None)
     value = point_asymmetry(sample.filled, sample.mask)
     if value is not None:
         return Figure(value, None, probes)
@@ -380,7 +189,7 @@ def _ripple(sample: Sample, axis: int) -> Figure:
         found = ripple(grid, axis, [top.period])
         return found[0].amplitude if found else None
 
-    return _figure(sample, amplitude, None)
+    return of_map(sample, amplitude, None)
 
 
 def _mask(shape: tuple[int, ...], parts: Sequence[tuple[slice, ...]]) -> Mask:

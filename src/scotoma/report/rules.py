@@ -103,7 +103,8 @@ def explain(rule: Rule, *, when: str | None = None) -> str:
     for heading, text in rule.documentation.sections.items():
         lines += ["", click.style(heading, bold=True), *_indented(text)]
     if rule.declared_options:
-        lines += ["", click.style("Options", bold=True)]
+        table = f"Options, set in the table [rules.{meta.name}]"
+        lines += ["", click.style(table, bold=True)]
         for item in rule.declared_options:
             lines += _indented(f"{item.name} = {item.default}: {item.what}")
     if meta.runtimes:

@@ -79,7 +79,8 @@ def _tensor_table(tensors: Sequence[Document]) -> str:
     text = table([head for head, _ in shown], rows, right=right)
     if len(kept) < len(named):
         left_out = counted(len(named) - len(kept), "row")
-        text += f"{left_out} left out that repeat the row above (see --format json)\n"
+        repeat = "repeats" if left_out == "1 row" else "repeat"
+        text += f"{left_out} left out that {repeat} the row above (see --format json)\n"
     return text
 
 
@@ -102,7 +103,8 @@ def cell(key: str, value: object) -> str:
         return f"{value:.1%}"
     if isinstance(value, int):
         return f"{value:,}"
-    return _shortened(escape(str(value)))
+    text = escape(str(value))
+    return text if key == "note" else _shortened(text)
 
 
 def _shortened(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from scotoma.errors import UsageError
 from scotoma.evidence.ceil_mode import disputed_pools, is_phantom
 from scotoma.evidence.strided import strided_layers
-from scotoma.evidence.taps import dead_share, kernels
+from scotoma.evidence.taps import all_looked_at, dead_share, kernels
 from scotoma.facts import Facts
 from scotoma.sizes.candidates import Candidate, exact_grid, furthest, offset
 from scotoma.unanalysed import Unanalysed
@@ -76,7 +76,8 @@ def examined_at(facts: Facts, there: Facts, guess: Candidate) -> Candidate:
                 centre_offset=furthest(offset(g, known.size, g.size) for g in grids if g),
             )
         )
-    found = kernels(there)
+    every = all_looked_at(there)
+    found = kernels(there) if every else []
     local = _count(there.dead(local=True))
     return replace(
         guess,
@@ -85,8 +86,10 @@ def examined_at(facts: Facts, there: Facts, guess: Candidate) -> Candidate:
         # Gates only add paths, so that nothing is dead where no pixel is without them.
         dead=0 if local == 0 else _count(there.dead()),
         dead_local=local,
-        dead_share=dead_share(found),
-        dead_taps=frozenset(op.name for k in found if k.dead_taps for op in k.operators),
+        dead_share=dead_share(found) if every else None,
+        dead_taps=frozenset(op.name for k in found if k.dead_taps for op in k.operators)
+        if every
+        else None,
     )
 
 

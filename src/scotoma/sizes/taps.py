@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scotoma.evidence.taps import kernels, live_taps_at, real_cells
+from scotoma.evidence.taps import all_looked_at, kernels, live_taps_at, real_cells
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,8 +45,8 @@ class TapTable:
         self._weights = sum(kernel.weights for kernel in self._kernels)
         self._live: dict[tuple[str, int], Mask] = {}
         """By layer and axis, shape (sizes, taps); missing: all are alive."""
-        self._known = known
-        """Whether the sizes of all maps follow, along all axes so far."""
+        self._known = known and all_looked_at(facts)
+        """Whether all kernels are looked at and, along all axes so far, all maps' sizes follow."""
         self._rows: list[dict[int, int]] = []
         self._partly: list[list[list[Kernel]]] = []
         """By axis and row of the masks: kernels of which some layer has a dead tap there."""

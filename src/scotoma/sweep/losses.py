@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scotoma.sweep.pull import Semiring, pull
-from scotoma.sweep.sweep import run
+from scotoma.sweep.pull import Semiring, pull, pull_steps
+from scotoma.sweep.sweep import arrows, run
 from scotoma.trace.layout import tracked_sizes
-from scotoma.trace.reading import used_readings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,15 +51,21 @@ def losses(
     starts = {name: np.ones(tracked_sizes(flows[name].layout), bool) for name in tensors}
     run(geometry, starts, Semiring.REACH, local=local, visit=keep)
     found: list[Loss] = []
-    for flow in flows.values():
+    known = arrows(geometry, local=local)
+    for name, flow in flows.items():
         if len(found) == MAX_SUSPECTS:
             break
-        for reading in used_readings(flow, flows, local=local):
+        for reading, steps in known[name][0]:
             cells = unreached.get(reading.tensor)
-            if cells is None or flow.operator is None:
+            if cells is None or flow.operator is None or steps == ():
                 continue
             full = np.ones(tracked_sizes(flow.layout), bool)
-            unread = cells & ~pull(reading, flow.layout, full, Semiring.REACH).astype(bool)
+            read = (
+                pull(reading, flow.layout, full, Semiring.REACH)
+                if steps is None
+                else pull_steps(steps, full, Semiring.REACH)
+            )
+            unread = cells & ~read.astype(bool)
             if not unread.any():
                 continue
             below = run(geometry, {reading.tensor: unread}, Semiring.REACH, local=local)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scotoma.sweep.pull import Semiring, most_taps, pull, pull_steps, steps_of
+from scotoma.sweep.piece import Piece, add, pulled_pieces
+from scotoma.sweep.pull import Semiring, steps_of
 from scotoma.trace.layout import cells_per_place, tracked_sizes
 from scotoma.trace.reading import Flow, Reading, used_readings
 
@@ -18,10 +20,7 @@ if TYPE_CHECKING:
 
     from scotoma.sweep.pull import Array, Steps
     from scotoma.trace.geometry import Geometry
-    from scotoma.trace.layout import Layout
 
-LARGE = 2.0**512
-"""A path count above this is scaled down, with the exponent kept beside it."""
 LEAST_LOSS = 1e-14
 """What rounding may lose of a walk; padding absorbs more."""
 
@@ -110,7 +109,7 @@ def sweep_both(
 
 def run(
     geometry: Geometry,
-    starts: Mapping[str, Array],
+    starts: Mapping[str, Array | Piece],
     semiring: Semiring,
     *,
     local: bool = False,
@@ -139,7 +138,7 @@ class _Way:
     def __init__(
         self,
         geometry: Geometry,
-        starts: Mapping[str, Array],
+        starts: Mapping[str, Array | Piece],
         semiring: Semiring,
         *,
         local: bool,
@@ -149,16 +148,15 @@ class _Way:
         self.known = arrows(geometry, local=local)
         self.other = other or Other({}, {})
         self.absorbed: dict[str, float] = {}
-        self.pieces: dict[str, _Piece] = {}
+        self.pieces: dict[str, Piece] = {}
         for name, start in starts.items():
-            _add(self.pieces, name, _Piece(start), semiring)
+            add(self.pieces, name, Piece.of(start), semiring)
 
     def branch(self, other: Other) -> _Way:
         """Return a sweep over another graph that has come as far as this one."""
         found = _Way(self.geometry, {}, self.semiring, local=True, other=other)
         found.absorbed.update(self.absorbed)
-        for name, piece in self.pieces.items():
-            found.pieces[name] = _Piece(piece.array, piece.exponent, piece.figure)
+        found.pieces.update((name, copy(piece)) for name, piece in self.pieces.items())
         return found
 
     def back(self, names: Iterable[str], visit: Callable[[str, Array], None] | None = None) -> None:
@@ -176,13 +174,13 @@ class _Way:
             if semiring is Semiring.COUNT:
                 piece.scale_down()
             if len(used[0]) == 1 and used[0][0][1] == ():
-                _add(pieces, used[0][0][0].tensor, piece, semiring)
+                add(pieces, used[0][0][0].tensor, piece, semiring)
                 continue
             arrived = 0.0
-            for tensor, pulled in _pulled(used, flows[name].layout, piece, semiring):
+            for tensor, pulled in pulled_pieces(*used, flows[name].layout, piece, semiring):
                 if semiring is Semiring.WALK:
                     arrived += pulled.sum()
-                _add(pieces, tensor, pulled, semiring)
+                add(pieces, tensor, pulled, semiring)
             if semiring is Semiring.WALK and (lost := piece.sum() - arrived) > LEAST_LOSS:
                 self.absorbed[name] = lost
 
@@ -194,76 +192,8 @@ class _Way:
         if final is None:
             shape = self.other.sizes.get(end) or tracked_sizes(self.geometry.flows[end].layout)
             kind = bool if self.semiring is Semiring.REACH else np.float64
-            final = _Piece(np.zeros(shape, kind))
+            final = Piece(np.zeros(shape, kind))
         return Map(_in_order(self.geometry, final.array), final.exponent, self.absorbed)
-
-
-class _Piece:
-    """An array that arrives at a tensor."""
-
-    __slots__ = ("array", "exponent", "figure")
-
-    def __init__(self, array: Array, exponent: int = 0, figure: float | None = None) -> None:
-        self.array = array
-        self.exponent = exponent
-        """The values are to be multiplied by ``2 ** exponent``."""
-        self.figure = figure
-        """Of counts a bound that no value exceeds, of a walk the sum; None: not known yet."""
-
-    def sum(self) -> float:
-        """Return the sum of a walk's array."""
-        if self.figure is None:
-            self.figure = float(np.add.reduce(self.array, axis=None))
-        return self.figure
-
-    def scale_down(self) -> None:
-        """Scale a count array down where it grows out of range."""
-        if self.figure is not None and self.figure <= LARGE:
-            return
-        peak = float(self.array.max(initial=0.0))
-        if peak > LARGE:
-            shift = int(np.frexp(peak)[1])
-            self.array, self.exponent = np.ldexp(self.array, -shift), self.exponent + shift
-            peak = 1.0
-        self.figure = peak
-
-
-def _add(pieces: dict[str, _Piece], name: str, piece: _Piece, semiring: Semiring) -> None:
-    """Add a contribution to what arrived at a tensor, aligning exponents."""
-    old = pieces.get(name)
-    if old is None:
-        pieces[name] = piece
-    elif semiring is Semiring.REACH:
-        pieces[name] = _Piece(old.array | piece.array)
-    else:
-        one, two, top, bound = old.array, piece.array, old.exponent, None
-        if old.exponent != piece.exponent:
-            top = max(old.exponent, piece.exponent)
-            if old.exponent != top:
-                one = np.ldexp(one, old.exponent - top)
-            if piece.exponent != top:
-                two = np.ldexp(two, piece.exponent - top)
-        elif semiring is Semiring.COUNT and old.figure is not None and piece.figure is not None:
-            bound = old.figure + piece.figure
-        pieces[name] = _Piece(one + two, top, bound)
-
-
-def _pulled(
-    known: Arrows, layout: Layout, piece: _Piece, semiring: Semiring
-) -> Iterator[tuple[str, _Piece]]:
-    """Yield what an array says of every tensor that is read, with the tensor's name."""
-    readings, total = known
-    array, exponent = piece.array, piece.exponent
-    for reading, steps in readings:
-        given, bound = array, None
-        if semiring is Semiring.WALK and reading.share is not None and reading.share != total:
-            given = array * (reading.share / total)
-        if steps is None:
-            yield reading.tensor, _Piece(pull(reading, layout, given, semiring), exponent)
-            continue
-        if semiring is Semiring.COUNT and piece.figure is not None:
-            bound = piece.figure * prod(most_taps(slide) for _, slide in steps)
-        yield reading.tensor, _Piece(pull_steps(steps, given, semiring), exponent, bound)
 
 
 class _Arrows(dict[str, Arrows]):
@@ -292,7 +222,7 @@ def arrows(geometry: Geometry, *, local: bool) -> Mapping[str, Arrows]:
 
 def _starts(
     geometry: Geometry, tensors: Sequence[str], semiring: Semiring, other: Other | None = None
-) -> dict[str, Array]:
+) -> dict[str, Piece]:
     """Return the arrays that a sweep from the sum of some tensors starts from."""
     weights = _start_weights(geometry, tensors)
     sizes = other.sizes if other is not None else {}
@@ -311,14 +241,14 @@ def _start_weights(geometry: Geometry, tensors: Sequence[str]) -> dict[str, floa
 
 def _start(
     flow: Flow, weight: float, semiring: Semiring, sizes: tuple[int, ...] | None = None
-) -> Array:
+) -> Piece:
     """Return the array of a tensor on which the sweep starts."""
     shape = tracked_sizes(flow.layout) if sizes is None else sizes
+    if semiring is Semiring.WALK:
+        return Piece(np.full(shape, weight / max(prod(shape), 1)))
     if semiring is Semiring.REACH:
-        return np.ones(shape, bool)
-    if semiring is Semiring.COUNT:
-        return np.full(shape, float(prod(map(cells_per_place, flow.layout))))
-    return np.full(shape, weight / max(prod(shape), 1))
+        return Piece.constant(shape, value=True)
+    return Piece.constant(shape, value=float(prod(map(cells_per_place, flow.layout))))
 
 
 def _in_order(geometry: Geometry, array: Array) -> Array:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scotoma.audit.errors import NotMeasuredError
+from scotoma.audit.runtime import short
 from scotoma.errors import MeasurementError, UsageError
 from scotoma.facts import Facts
 from scotoma.findings import (
@@ -39,7 +40,8 @@ def check(finding: Finding, exam: Exam) -> Evidence:
         feeds = bench.feeds
         seen = [_beside(bench, feed, feeds[1]) for feed in bench.switched(feeds[0])]
     except MeasurementError as error:
-        raise NotMeasuredError(f"the model does not run on two images at once: {error}") from error
+        said = short(str(error))
+        raise NotMeasuredError(f"the model does not run on two images at once: {said}") from error
     changes = max(seen, key=lambda item: max(item.changes.values())).changes
     if any(item.drifts for item in seen):
         if finding.code == "SC502" and not suspects(exam.facts.model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -85,7 +86,7 @@ def _floored(window: Window) -> int:
 
 
 def _divisor(finding: Finding, exam: Exam) -> Evidence:
-    """Compare the pool's last window of a flat map with one that lies in the middle."""
+    """Compare what the last window makes of a flat map with the mean over the cells that exist."""
     if finding.runtimes is not None and not is_among(finding.runtimes, version()):
         raise NotMeasuredError(f"the claim is about {finding.runtimes}, and this is {runtime()}")
     claimed = next((m.value for m in finding.measurements if m.name == "corner_gain"), None)
@@ -93,13 +94,22 @@ def _divisor(finding: Finding, exam: Exam) -> Evidence:
         raise NotMeasuredError("the finding does not say by how much")
     item = layer(exam, finding.primary.node)
     made = item.alone.run(np.ones(item.alone.shape, item.alone.dtype))
-    last, middle = made, made
-    for axis in item.axes:
-        size = made.shape[axis]
-        last, middle = last.take([size - 1], axis), middle.take([size // 2], axis)
-    gain = float(last.mean()) / float(middle.mean())
+    mean = prod(map(_flat_mean, item.windows, item.pads))
+    if not mean:
+        raise NotMeasuredError("its last window reads padding alone")
+    last = made[tuple(slice(-1, None) if a in item.axes else slice(None) for a in range(made.ndim))]
+    gain = float(last.mean()) / mean
     return Evidence(
         CONFIRMED if abs(gain - float(claimed)) <= ROUNDING else CONTRADICTED,
-        f"of a flat map its last window makes {gain:.3g} of what it makes in the middle",
+        f"of a flat map its last window makes {gain:.3g} of the mean over the cells that exist",
         (Measurement("measured_corner_gain", gain, "1", limit=1),),
     )
+
+
+def _flat_mean(window: Window, pads: tuple[int, int]) -> float:
+    """Return what the last window has to make of a map of ones, of which its padding is not."""
+    before, after = pads
+    taps = (window.size_out - 1) * window.stride + window.dilation * np.arange(window.kernel)
+    exist = taps < window.pad_begin + window.size_in + window.pad_end
+    real = (taps >= before) & (taps < window.pad_begin + window.size_in - (after - window.pad_end))
+    return float(real.sum() / exist.sum())

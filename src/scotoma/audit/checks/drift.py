@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from scotoma.audit.errors import NotMeasuredError
-from scotoma.audit.layer import layer, moved
+from scotoma.audit.layer import MOST_LAYERS, layer, moved
 from scotoma.findings import CONFIRMED, CONTRADICTED, Evidence, Finding, Measurement
 
 if TYPE_CHECKING:
@@ -16,26 +16,28 @@ CODES = ("SC201", "SC203")
 USES_MAP = False
 TENSORS = ()
 
-MOST_LAYERS = 8
-"""So many layers of a claim are looked at."""
-
 
 def check(finding: Finding, exam: Exam) -> Evidence:
     """Move one line of cells in the middle of the layers' maps, and see where it comes out."""
     names = list(dict.fromkeys(place.node for place in finding.locations if place.node))
+    claimed = next((m.value for m in finding.measurements if m.name == "drift"), None)
+    if len(names) > 1:  # the claim is what they come to together
+        claimed = None
     drifts: dict[str, Fraction] = {}
     reason = "the claim names no layer"
     for name in names[:MOST_LAYERS]:
         try:
-            drifts[name] = _drift(name, exam)
+            found = _drifts(name, exam)
         except NotMeasuredError as error:
             reason = f"'{name}': {error}"
+        else:
+            # The claim may be about one axis of two that move.
+            drifts[name] = max(found, key=lambda pixels: (abs(pixels) == claimed, abs(pixels)))
     if not drifts:
         raise NotMeasuredError(reason)
     first = next(iter(drifts))
     still = [name for name, pixels in drifts.items() if pixels == 0]
-    claimed = next((m.value for m in finding.measurements if m.name == "drift"), None)
-    off = len(names) == 1 and claimed is not None and abs(drifts[first]) != claimed
+    off = claimed is not None and abs(drifts[first]) != claimed
     measured = (
         Measurement("moved_layers", len(drifts) - len(still), "layers", limit=0),
         Measurement("largest_move", max(map(abs, drifts.values())), "px", limit=0),
@@ -50,8 +52,8 @@ def check(finding: Finding, exam: Exam) -> Evidence:
     return Evidence(CONTRADICTED if still or off else CONFIRMED, said, measured)
 
 
-def _drift(name: str, exam: Exam) -> Fraction:
-    """Return the drift in pixels of the input along the axis where it is most."""
+def _drifts(name: str, exam: Exam) -> list[Fraction]:
+    """Return the drifts in pixels of the input along the axes with windows of stride 1."""
     item = layer(exam, name)
     strides = exam.facts.strides(item.alone.source)
     if strides is None or len(strides) != len(item.windows):
@@ -62,4 +64,4 @@ def _drift(name: str, exam: Exam) -> Fraction:
             found.append(moved(item, label) * strides[label])
     if not found:
         raise NotMeasuredError("it has no window of stride 1")
-    return max(found, key=abs)
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scotoma.audit.errors import NotMeasuredError
-from scotoma.audit.layer import layer, padding_read, stride_shift
+from scotoma.audit.layer import MOST_LAYERS, layer, padding_read, stride_shift
 from scotoma.evidence.axes import by_axis
 from scotoma.findings import CONFIRMED, CONTRADICTED, Evidence, Finding, Measurement
 
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 CODES = ("SC202", "SC205")
 USES_MAP = False
 TENSORS = ()
-
-MOST_LAYERS = 8
-"""So many layers of a claim are looked at."""
 
 
 def check(finding: Finding, exam: Exam) -> Evidence:
@@ -54,8 +51,8 @@ def _sides(finding: Finding, exam: Exam) -> Evidence:
     reason = "the claim names no layer"
     names = [place.node for place in finding.locations if place.node]
     for name in list(dict.fromkeys(names))[:MOST_LAYERS]:
-        item = layer(exam, name)
         try:
+            item = layer(exam, name)
             found = [
                 stride_shift(item, label)
                 for label, window in enumerate(item.windows)

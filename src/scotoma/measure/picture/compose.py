@@ -177,7 +177,7 @@ def _share(figures: dict[str, Figure], key: str) -> str:
         return "–"
     if not figure.error:
         return percent(figure.value)
-    return f"{100 * figure.value:.1f} ± {100 * figure.error:.2g} %"
+    return f"{100 * figure.value:.1f} ± {100 * figure.error:.2g}%"
 
 
 def written(figure: Figure) -> str:

@@ -125,10 +125,10 @@ def percent(share: float) -> str:
     Examples
     --------
     >>> percent(0.25), percent(0.00001), percent(0.9999), percent(1)
-    ('25.0 %', '< 0.1 %', '> 99.9 %', '100.0 %')
+    ('25.0%', '< 0.1%', '> 99.9%', '100.0%')
     """
     if 0 < share < 0.001:
-        return "< 0.1 %"
+        return "< 0.1%"
     if 0.999 < share < 1:
-        return "> 99.9 %"
-    return f"{100 * share:.1f} %"
+        return "> 99.9%"
+    return f"{100 * share:.1f}%"

@@ -12,6 +12,8 @@ from scotoma.trace.layout import Axis, Grid, collapsed, is_tracked, of_grid
 from scotoma.trace.operators.elementwise import join
 from scotoma.trace.reading import AxisRead, Flow, Mapped, Mixed, Reading, Same
 from scotoma.trace.tracer import (
+    MAX_CELLS,
+    TOO_LARGE,
     CannotTellError,
     Tracer,
     axis_grid,
@@ -153,6 +155,8 @@ def _pad_map(begin: int, end: int, size: int, mode: str) -> IndexMap:
     length = high - low
     if length <= 0:
         raise CannotTellError("it pads an empty tensor")
+    if out > MAX_CELLS:
+        raise CannotTellError(TOO_LARGE)
     place = np.arange(out) - max(begin, 0)
     if mode == "edge":
         place = np.clip(place, 0, length - 1)
