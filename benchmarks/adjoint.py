@@ -68,11 +68,12 @@ def image_of(model: Any) -> NDArray[Any]:
 
 
 def session_of(setting: Setting) -> Any:
-    """Load the model in onnxruntime as anybody does."""
+    """Load the model in onnxruntime as anybody does, but so that it is idle when it does not run."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = setting.threads
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     return onnxruntime.InferenceSession(setting.file, options, providers=["CPUExecutionProvider"])
 
 

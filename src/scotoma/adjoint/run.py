@@ -168,6 +168,8 @@ def _session(model: bytes, shared: Mapping[str, Any], threads: int) -> Any:
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = 4
     settings.intra_op_num_threads = threads
+    # Threads that wait for more work would take the cores from the other model of the two.
+    settings.add_session_config_entry("session.force_spinning_stop", "1")
     settings.inter_op_num_threads = 1
     settings.enable_mem_pattern = False  # planned blocks are held beside those that are in use
     names = [name for name in referred(model) if name in shared]
