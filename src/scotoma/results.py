@@ -82,6 +82,8 @@ class Measured:
     """``complete`` (every pixel was perturbed), ``partial`` or ``unavailable``."""
     reason: str | None = None
     """Why the map is unavailable."""
+    refused: bool = False
+    """Because onnxruntime refuses the model or fails on it, and no finding says so."""
     seconds: float = 0.0
     """That the model took, its static exam included."""
     passes: int = 0
@@ -92,7 +94,7 @@ class Measured:
     """Coverage and figures of each output, as JSON types, where there are several."""
     thresholds: tuple[ThresholdResult, ...] = ()
     skipped: tuple[str, ...] = ()
-    """What the time budget did not suffice for."""
+    """What the time budget did not suffice for; of a single output its reason says it."""
     sheet: object = field(default=None, repr=False, compare=False)
     """What a picture of the map shows, a `scotoma.measure.picture.Sheet`; None: not asked for."""
 

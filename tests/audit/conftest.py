@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,7 @@ from scotoma.registry import load_rules
 from scotoma.testing import read_text_model
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from typing import Any
 
@@ -45,7 +47,12 @@ def audited(save: Save) -> Audit:
     """Audit a model that stands as ONNX text."""
 
     def call(
-        text: str, *codes: str, seconds: float = 60.0, size: Any = None, **how: Any
+        text: str,
+        *codes: str,
+        seconds: float = 60.0,
+        clock: Callable[[], float] = perf_counter,
+        size: Any = None,
+        **how: Any,
     ) -> ModelReport:
         registry = load_rules(())
         rules = registry.select(codes) if codes else registry.select()
@@ -54,7 +61,7 @@ def audited(save: Save) -> Audit:
             rules,
             engine.Options(size=size, debug=True),
             AuditOptions(**how),
-            Budget.of(seconds),
+            Budget.of(seconds, clock),
         )
 
     return call

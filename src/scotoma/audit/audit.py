@@ -10,13 +10,22 @@ from scotoma import engine
 from scotoma.audit.bench import Bench
 from scotoma.audit.budget import Budget
 from scotoma.audit.checkers import GRAPH_ONLY, WITHOUT_RUN, checkers, wanted
-from scotoma.audit.errors import BudgetSpentError, NotMeasuredError
+from scotoma.audit.checks import refusal
+from scotoma.audit.errors import BudgetSpentError, NotMeasuredError, NotRunError
 from scotoma.audit.exam import Exam
 from scotoma.audit.figures import Region, figure_documents, map_document, restricted
 from scotoma.audit.thresholds import THRESHOLDS
 from scotoma.errors import MeasurementError, UsageError
 from scotoma.facts import Facts
-from scotoma.findings import CONTRADICTED, NOT_MEASURED, Evidence, Finding, Severity, Undecided
+from scotoma.findings import (
+    CONFIRMED,
+    CONTRADICTED,
+    NOT_MEASURED,
+    Evidence,
+    Finding,
+    Severity,
+    Undecided,
+)
 from scotoma.measure.options import MeasureOptions
 from scotoma.measure.summary import summarise
 from scotoma.results import (
@@ -36,6 +45,8 @@ if TYPE_CHECKING:
 
 MOST_OUTPUTS = 8
 """So many outputs of a model are measured by themselves."""
+NO_TIME = "no time was left"
+"""Why an output has no map of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,14 +116,10 @@ def audit_model(
     per_output = _outputs(exam, facts, how.region, found)
     if isinstance(found, BudgetSpentError):
         skipped.append("the map of influence")
-    skipped += [
-        f"the map of output '{item['output']}'"
-        for item in per_output
-        if item["reason"] == str(BudgetSpentError())
-    ]
     measured = _measured(found, how)
     measured = replace(
         measured,
+        refused=_refused(report, found, facts),
         seconds=budget.clock() - start,
         passes=exam.passes,
         outputs=per_output,
@@ -243,22 +250,35 @@ def _outputs(
             "reason": f"only the first {MOST_OUTPUTS} outputs are measured",
         }
         if isinstance(found, BudgetSpentError):
-            row["reason"] = str(found)
+            row["reason"] = NO_TIME
         elif number < MOST_OUTPUTS:
-            part = exam.budget.part(min(len(names), MOST_OUTPUTS) - number)
-            row |= _of_output(exam, name, region, part)
+            parts = min(len(names), MOST_OUTPUTS) - number
+            row |= _of_output(exam, name, region, parts)
         rows.append(row)
     return tuple(rows)
 
 
-def _of_output(exam: Exam, name: str, region: Region | None, budget: Budget) -> dict[str, Any]:
+def _of_output(exam: Exam, name: str, region: Region | None, parts: int) -> dict[str, Any]:
     try:
-        influence, summary = exam.of_output(name, budget)
+        influence, summary = exam.of_output(name, parts)
         if region is not None:
             summary = summarise(restricted(influence, region))
+    except BudgetSpentError:
+        return {"reason": NO_TIME}
     except NotMeasuredError as error:
         return {"reason": str(error)}
     return {"figures": figure_documents(summary), "reason": None}
+
+
+def _refused(report: ModelReport, found: Found, facts: Facts) -> bool:
+    """Tell whether onnxruntime refuses a model of images for a reason that no finding gives."""
+    explained = any(
+        finding.code in refusal.CODES
+        and finding.evidence is not None
+        and finding.evidence.status == CONFIRMED
+        for finding in report.findings
+    )
+    return isinstance(found, NotRunError) and bool(facts.image_size) and not explained
 
 
 def _measured(found: Found, how: AuditOptions) -> Measured:

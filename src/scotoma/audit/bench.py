@@ -157,8 +157,8 @@ class Bench:
         return dict(zip((*self.outputs, *self._inner), found, strict=True))
 
     @cached_property
-    def refusal(self) -> str | None:
-        """What onnxruntime says where it does not load or run the model; None: it runs.
+    def failure(self) -> MeasurementError | None:
+        """Why the model does not run, a `RefusedError` where onnxruntime says so; None: it runs.
 
         Raises
         ------
@@ -168,8 +168,13 @@ class Bench:
         try:
             self.run(self.feeds[0])
         except MeasurementError as error:
-            return str(error)
+            return error
         return None
+
+    @property
+    def refusal(self) -> str | None:
+        """What `failure` says."""
+        return None if self.failure is None else str(self.failure)
 
     def has(self, tensor: str) -> bool:
         """Tell whether a tensor is among what `run` returns."""

@@ -18,6 +18,8 @@ class Budget:
     >>> now = Budget.of(10.0, clock=lambda: 3.0)
     >>> now.left, now.part(2).left, now.part(0.5).left
     (10.0, 5.0, 10.0)
+    >>> now.part(5, least=4.0).left, now.part(5, least=40.0).left
+    (4.0, 10.0)
     """
 
     deadline: float
@@ -33,10 +35,15 @@ class Budget:
         """Seconds until the deadline; below 0 after it."""
         return self.deadline - self.clock()
 
-    def part(self, parts: float) -> Budget:
-        """Return the first of several equal parts of what is left; all of it for less than one."""
-        left = self.left
-        return Budget(self.clock() + left / max(1.0, parts), self.clock)
+    def part(self, parts: float, least: float = 0.0) -> Budget:
+        """Return the first of several equal parts of what is left; all of it for less than one.
+
+        It has at least so many seconds, as far as they are left.
+        """
+        now = self.clock()
+        left = self.deadline - now
+        share = left / max(1.0, parts)
+        return Budget(now + max(share, min(least, left)), self.clock)
 
     def require(self, seconds: float = 0.0) -> None:
         """Make sure that something of this length still fits.

@@ -7,6 +7,10 @@ class NotMeasuredError(Exception):
     """A claim cannot be put to the test; its text says why, in one sentence."""
 
 
+class NotRunError(NotMeasuredError):
+    """onnxruntime does not load the model, or fails on it."""
+
+
 class BudgetSpentError(NotMeasuredError):
     """The time budget did not suffice."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 from typing import TYPE_CHECKING
 
-from scotoma.audit.errors import BudgetSpentError, NotMeasuredError
-from scotoma.errors import MeasurementError, UsageError
+from scotoma.audit.errors import BudgetSpentError, NotMeasuredError, NotRunError
+from scotoma.errors import MeasurementError, RefusedError, UsageError
 from scotoma.measure import measure
 from scotoma.measure.summary import summarise
 
@@ -24,6 +25,10 @@ CONFIRMATION = 3.0
 """Seconds in which perturbation confirms a map from gradients, at most."""
 LEAST_SECONDS = 0.05
 """A map is not begun with less time than this."""
+FIGURES_SECONDS = 4e-6
+"""For each pixel of a map its figures take about so long once it is there, which is kept free."""
+FIGURES_SHARE = 0.25
+"""Of the time for a map, at most."""
 MORE_INPUTS = 4
 """So many times the random inputs are fed where an error leaves a limit open."""
 MOST_INPUTS = 64
@@ -71,7 +76,10 @@ class Exam:
         """What the measurement of a map failed of, though it should not."""
         self._passes = 0
         self._seconds = 0.0
-        """That the latest map took."""
+        """That the latest map took, with its figures."""
+        self._enough = 0.0
+        """That the latest map from gradients took: with much less there is none, whereas pixels are
+        perturbed for as long as there is time."""
         self._found: tuple[Influence, Summary] | NotMeasuredError | None = None
 
     def more_inputs(self) -> bool:
@@ -109,11 +117,15 @@ class Exam:
         left = budget.left
         if left < max(LEAST_SECONDS, LEAST_PASSES * self.bench.seconds):
             return BudgetSpentError()
+        figures = FIGURES_SECONDS * prod(self.facts.image_size)
+        left -= min(figures, FIGURES_SHARE * left)
         seconds = left if options.budget is None else min(left, options.budget)
         start = self.budget.clock()
         try:
             limits = replace(options, budget=seconds, confirmation=CONFIRMATION)
             influence = measure(self.facts, limits)
+        except RefusedError as error:
+            return NotRunError(str(error))
         except (MeasurementError, UsageError) as error:
             if budget.left <= 0 or "within the limits" in str(error):
                 return BudgetSpentError()
@@ -126,9 +138,12 @@ class Exam:
             return NotMeasuredError("the measurement crashed")
         if influence.interrupted:
             raise KeyboardInterrupt
+        summary = summarise(influence)
         self._seconds = self.budget.clock() - start
+        if influence.gradients is not None:
+            self._enough = self._seconds
         self._passes += influence.work.passes
-        return influence, summarise(influence)
+        return influence, summary
 
     @property
     def influence(self) -> Influence:
@@ -160,15 +175,20 @@ class Exam:
             raise self._found
         return self._found
 
-    def of_output(self, output: str, budget: Budget) -> tuple[Influence, Summary]:
+    def of_output(self, output: str, parts: float) -> tuple[Influence, Summary]:
         """Return the map and the figures of one output.
+
+        It gets one of so many parts of the time that is left, but as long as the latest map from
+        gradients took; where less is left it is not begun.
 
         Raises
         ------
         NotMeasuredError
             As of `influence`.
         """
-        found = self._measured(replace(self.options, tensor=output), budget)
+        self.budget.require(self._enough)
+        part = self.budget.part(parts, self._enough)
+        found = self._measured(replace(self.options, tensor=output), part)
         if isinstance(found, NotMeasuredError):
             raise found
         return found
@@ -179,11 +199,13 @@ class Exam:
         Raises
         ------
         NotMeasuredError
-            If it does not.
+            If it does not; a `NotRunError` where onnxruntime says so.
         """
-        refused = self.bench.refusal
-        if refused is not None:
-            raise NotMeasuredError(refused)
+        failure = self.bench.failure
+        if isinstance(failure, RefusedError):
+            raise NotRunError(str(failure))
+        if failure is not None:
+            raise NotMeasuredError(str(failure))
 
     def is_in_body(self, finding: Finding) -> bool:
         """Tell whether a finding is about an operator that a run may leave out.

@@ -16,6 +16,7 @@ import numpy as np
 
 from scotoma.audit.errors import NotMeasuredError
 from scotoma.evidence.borders import spatial_axes
+from scotoma.evidence.hidden import may_crop
 from scotoma.measure.alone import Alone
 
 if TYPE_CHECKING:
@@ -112,6 +113,8 @@ def layer(exam: Exam, name: str | None) -> Layer:
     if operator is None or not windows:
         raise NotMeasuredError("it stands in a body, or its window is not known")
     in_front = _pads_in_front(exam, operator)
+    if any(may_crop(facts, pad) for pad in in_front):
+        raise NotMeasuredError("a Pad in front of it crops")
     source = (in_front or [operator])[0].inputs[0]
     added = [facts.padding_in_front(operator.inputs[0], label) for label in range(len(windows))]
     axes = spatial_axes(operator, len(windows))
@@ -171,7 +174,9 @@ def padding_read(item: Layer, label: int) -> tuple[int, int]:
     first_end, last_begin = found[0][-1], found[last][0]
     if first_end == size - 1 or last_begin == 0:
         raise NotMeasuredError("its windows reach over the whole map")
-    return window.extent - 1 - first_end, last_begin + window.extent - size
+    # What a window in ceil mode hangs over by is no padding.
+    end = min(last_begin + window.extent - size, item.pads[label][1])
+    return window.extent - 1 - first_end, end
 
 
 def stride_shift(item: Layer, label: int) -> Fraction:

@@ -25,6 +25,7 @@ that could not be measured within the budget; the run then ends with status 3.
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
@@ -42,7 +43,7 @@ from scotoma.findings import (
 )
 from scotoma.metrics import Figure
 from scotoma.results import EXCEEDED, KEPT, NOT_JUDGED, ThresholdResult
-from scotoma.rule import Rule, RuleMeta
+from scotoma.rule import Documentation, Rule, RuleMeta
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
@@ -58,10 +59,24 @@ class Threshold(Rule):
     """The figure in words."""
     at_least: ClassVar[bool] = False
     """The limit is the least value that is allowed; else the largest."""
+    example: ClassVar[str]
+    """A limit that a team may set."""
 
     def check(self, facts: Facts) -> Iterator[Finding | Undecided]:  # noqa: ARG002  of the base
         """Yield nothing: the graph does not hold what is measured."""
         return iter(())
+
+    @property
+    def documentation(self) -> Documentation:
+        """What all limits have in common, with what this one limits and how it is set."""
+        common = super().documentation
+        key, limit = self.key, self.example
+        how = (
+            f"``scotoma audit --{key} {limit}``, or ``{key} = {limit}`` in the table [thresholds]"
+            "\nof a configuration. Without a limit nothing is judged."
+        )
+        sections = {"How it is set": how, **common.sections}
+        return Documentation(inspect.getdoc(type(self)) or common.summary, sections)
 
     @property
     def key(self) -> str:
@@ -137,13 +152,14 @@ def _probed(influence: Influence, figure: Figure) -> str:
 
 
 class DeadPixels(Threshold):
-    """More pixels than allowed changed nothing."""
+    """More pixels change nothing than the limit allows."""
 
     meta: ClassVar[RuleMeta] = RuleMeta(
         code="SC901", name="measured-max-dead-pixels", severity=Severity.ERROR, since="0.1.0"
     )
     unit = "px"
     what = "the number of pixels that changed nothing"
+    example = "0"
 
     def figure(self, influence: Influence, summary: Summary) -> tuple[Figure, str]:
         """Count the pixels that are dead by the graph, and those that moved nothing when probed."""
@@ -165,12 +181,13 @@ class DeadPixels(Threshold):
 
 
 class BorderRatio(Threshold):
-    """The border counts for less than allowed."""
+    """The border has less influence, over that of the interior, than the limit demands."""
 
     meta: ClassVar[RuleMeta] = RuleMeta(
         code="SC902", name="measured-min-border-ratio", severity=Severity.ERROR, since="0.1.0"
     )
     what = "the mean influence of the border over that of the interior"
+    example = "0.5"
     at_least = True
 
     def figure(self, influence: Influence, summary: Summary) -> tuple[Figure, str]:
@@ -180,12 +197,13 @@ class BorderRatio(Threshold):
 
 
 class Asymmetry(Threshold):
-    """One half of the image counts for more than the other than is allowed."""
+    """One half of the image has more influence, over that of the other, than the limit allows."""
 
     meta: ClassVar[RuleMeta] = RuleMeta(
         code="SC903", name="measured-max-asymmetry", severity=Severity.ERROR, since="0.1.0"
     )
     what = "the influence of one half of the image over that of the other"
+    example = "1.5"
 
     def figure(self, influence: Influence, summary: Summary) -> tuple[Figure, str]:
         """Return the larger half over the smaller, along the axis where that is most."""
@@ -207,7 +225,7 @@ class Asymmetry(Threshold):
 
 
 class PositionSensitivity(Threshold):
-    """The answer to the same stimulus depends on its place more than is allowed."""
+    """The answer to the same stimulus depends on its place more than the limit allows."""
 
     meta: ClassVar[RuleMeta] = RuleMeta(
         code="SC904",
@@ -216,6 +234,7 @@ class PositionSensitivity(Threshold):
         since="0.1.0",
     )
     what = "the position sensitivity"
+    example = "0.2"
 
     def figure(self, influence: Influence, summary: Summary) -> tuple[Figure, str]:
         """Return the deviation between places of the same phase, over the mean answer."""

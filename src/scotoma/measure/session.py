@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scotoma.errors import MeasurementError
+from scotoma.errors import MeasurementError, RefusedError
 from scotoma.measure import edit, freeze
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Session:
                 disabled_optimizers=list(UNFAITHFUL),
             )
         except Exception as error:  # its errors share no other base
-            raise MeasurementError(f"onnxruntime cannot load the model: {_line(error)}") from error
+            raise RefusedError(f"onnxruntime cannot load the model: {_line(error)}") from error
 
     @property
     def version(self) -> str:
@@ -129,7 +129,7 @@ class Session:
         try:
             values = self._session.run(self._tensors, feed, self._run_options)
         except Exception as error:  # its errors share no other base
-            raise MeasurementError(f"onnxruntime cannot run the model: {_line(error)}") from error
+            raise RefusedError(f"onnxruntime cannot run the model: {_line(error)}") from error
         if not self._checked:
             self._require_numbers(values)
         if self._index is None:

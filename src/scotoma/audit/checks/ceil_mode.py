@@ -25,7 +25,7 @@ ROUNDING = 1e-3
 
 
 def check(finding: Finding, exam: Exam) -> Evidence:
-    """Look at the pool's size, or at its last window beside one in the middle."""
+    """Look at the size of the pool, or at what its last window makes of a flat map."""
     if finding.code == "SC402":
         return _divisor(finding, exam)
     refused = exam.bench.refusal

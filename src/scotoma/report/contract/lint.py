@@ -233,7 +233,7 @@ class MeasuredDocument(TypedDict):
     """Empty where there is one output."""
     thresholds: list[ThresholdDocument]
     skipped: list[str]
-    """What the time budget did not suffice for."""
+    """What the time budget did not suffice for; of a single output its reason says it."""
 
 
 class ModelDocument(ModelHead):

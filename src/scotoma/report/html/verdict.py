@@ -32,6 +32,8 @@ def verdict(model: ModelReport) -> Verdict:
     if model.rule_failures:
         crashes = counted(len(model.rule_failures), "rule crash", "rule crashes")
         return Verdict("bad", "not linted whole", crashes)
+    if model.measured is not None and model.measured.refused:
+        return Verdict("bad", "not run", model.measured.reason or "onnxruntime refuses it")
     if model.failed:
         return Verdict("bad", "fails", _why(model))
     judged = model.measured.thresholds if model.measured is not None else ()
