@@ -68,7 +68,7 @@ def image_of(model: Any) -> NDArray[Any]:
 
 
 def session_of(setting: Setting) -> Any:
-    """Load the model in onnxruntime as anybody does, but so that it is idle when it does not run."""
+    """Load the model in onnxruntime as anybody does, but let its threads rest between runs."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

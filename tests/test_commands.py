@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Callable
@@ -28,13 +29,57 @@ def test_limits_of_measured_figures_are_explained_like_rules(run: Run) -> None:
     title, when, _, summary, *_ = out.splitlines()
     assert (result, title, err) == (0, "SC902 measured-min-border-ratio", "")
     assert when == "error, confidence high, on where its limit is set, since 0.1.0"
-    assert summary == "Measured figures beyond a limit that was set for them."
+    assert summary == (
+        "The border has less influence, over that of the interior, than the limit demands."
+    )
     assert "`min-border-ratio`" in out
     assert "``" not in out
     assert run("explain", "measured-min-border-ratio")[1] == out
-    head, _, _, *rows = run("explain", "SC9")[1].splitlines()
-    assert head == "SC9 is a family of 4 rules; `scotoma explain SC901` explains one."
-    assert [row.split()[0] for row in rows] == ["SC901", "SC902", "SC903", "SC904"]
+
+
+def test_limits_of_measured_figures_say_what_each_limits(run: Run) -> None:
+    head, _, _, *rows, _, how, option = run("explain", "SC9")[1].splitlines()
+    over, allowed = "influence, over that of", "the limit allows"
+    place = "the same stimulus depends on its place"
+    assert head == "SC9 is a family of 4 limits; `scotoma explain SC901` explains one."
+    assert [re.split("  +", row) for row in rows] == [
+        [f"SC90{number}", f"measured-{name}", "error", "where set", what]
+        for number, (name, what) in enumerate(
+            [
+                ("max-dead-pixels", f"More pixels change nothing than {allowed}"),
+                (
+                    "min-border-ratio",
+                    f"The border has less {over} the interior, than the limit demands",
+                ),
+                (
+                    "max-asymmetry",
+                    f"One half of the image has more {over} the other, than {allowed}",
+                ),
+                ("max-position-sensitivity", f"The answer to {place} more than {allowed}"),
+            ],
+            start=1,
+        )
+    ]
+    assert how.startswith(
+        "Each is on where its limit is set, by the option or the key of the table"
+    )
+    assert "`scotoma audit --max-dead-pixels 0`, or `max-dead-pixels = 0`" in option
+
+
+@pytest.mark.parametrize(
+    ("name", "limit"),
+    [
+        ("max-dead-pixels", "0"),
+        ("min-border-ratio", "0.5"),
+        ("max-asymmetry", "1.5"),
+        ("max-position-sensitivity", "0.2"),
+    ],
+)
+def test_each_limit_says_how_it_is_set(run: Run, name: str, limit: str) -> None:
+    """As options of the command that exist."""
+    out = " ".join(run("explain", f"measured-{name}")[1].split())
+    assert f"How it is set `scotoma audit --{name} {limit}`, or `{name} = {limit}` in the" in out
+    assert f"--{name} " in run("audit", "--help")[1]
 
 
 @pytest.mark.parametrize("word", ["SC9", "sc904", "measured-max-asymmetry"])

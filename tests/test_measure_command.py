@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from networks import Network
 
 from scotoma.cli import main
 from scotoma.measure import picture
@@ -160,8 +161,8 @@ def test_a_model_that_cannot_be_measured_leaves_nothing(call: Call, tmp_path: Pa
     status, _, err = call(ONE, "--method", "perturb", "--passes", "3")
     assert status == 3
     assert err == (
-        "scotoma: nothing could be measured within the limits: one pixel takes 8 passes; allow"
-        " more with --budget or --passes\n"
+        f"scotoma: {ONE}: nothing could be measured within the limits: one pixel takes 8 passes;"
+        " allow more with --budget or --passes\n"
     )
 
 
@@ -233,7 +234,40 @@ def test_the_bar_shows_on_a_terminal_only(call: Call, monkeypatch: pytest.Monkey
 
 
 def test_a_size_at_which_an_operator_cannot_run_is_a_wrong_call(call: Call) -> None:
-    code, out, err = call(str(SAMPLES / "unet_misfit.onnx"), "--size", "3x3")
+    model = str(SAMPLES / "unet_misfit.onnx")
+    code, out, err = call(model, "--size", "3x3")
     said = "'node_max_pool2d_1' (MaxPool) cannot run at this size: its window spans 2 cells"
     assert (code, out) == (2, "")
-    assert err == f"scotoma: {said}, the input has 1\n"
+    assert err == f"scotoma: {model}: {said}, the input has 1\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--tensor", "nope"], "the model has no tensor or node 'nope'; its outputs are "),
+        (["--functional", "logit"], "a logit needs a class vector, and no output is one "),
+        (["--functional", "logit:3", "--tensor", "feature_map"], "a logit needs a class vector, "),
+        (["--unit", "30,30"], "--unit 30,30: 'feature_map' has 18x18 places, counted from 0"),
+        (["--fix", "other=1"], "--fix other=…: there is no input 'other'; "),
+        (["--mean", "0,0"], "--mean gives 2 numbers, the input has 1 channels"),
+    ],
+)
+def test_what_does_not_fit_the_model_names_it(call: Call, options: list[str], said: str) -> None:
+    status, out, err = call(FIVE, *options)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"scotoma: {FIVE}: {said}")
+
+
+def test_a_model_without_an_image_is_named(call: Call, tmp_path: Path) -> None:
+    net = Network(1, 8)
+    net.add("Relu", "x")
+    path = tmp_path / "flat.onnx"
+    path.write_bytes(net.model().SerializeToString())
+    assert call(str(path)) == (
+        3, "", f"scotoma: {path}: the model has no spatial input whose pixels could be perturbed\n",
+    )  # fmt: skip
+
+
+def test_what_is_wrong_with_the_call_alone_names_no_model(call: Call) -> None:
+    said = "scotoma: there is no file or folder 'nowhere.png' (nor is it random, zeros or mean)\n"
+    assert call(FIVE, "--input", "nowhere.png") == (2, "", said)

@@ -191,8 +191,8 @@ def test_what_was_not_examined_says_so(model: str) -> None:
     assert lines[5].split() == ["15x15", "0", "0", "0", "0", "0", "0", "px"]
     assert lines[7].split() == ["17x17", "-", "0", "1", "0", "0", "-1", "px", "not", "examined"]
     assert lines[8] == (
-        "not examined: 1 size, of which only window arithmetic tells; a narrower --range examines "
-        "more"
+        "not examined: 1 size, of which only window arithmetic tells, not whether the graph "
+        "accepts them; a narrower --range examines more"
     )
 
 
@@ -326,7 +326,10 @@ def test_a_size_that_cannot_be_examined_is_a_failure(
 
 def test_refused_sizes_are_no_rows(fixed: str, capsys: pytest.CaptureFixture[str]) -> None:
     lines = run(capsys, fixed, "--range", "6:10")[1].splitlines()
-    assert [line.split()[0] for line in lines[5:]] == ["8x8", "refused:"]
+    assert [line.split()[0] for line in lines[5:]] == ["8x8", "accepted:", "refused:"]
+    assert lines[6] == "accepted: only 8x8 of the 5 sizes that were compared"
+    lines = run(capsys, fixed, "--range", "6:7", "--size", "7x7")[1].splitlines()
+    assert "accepted: none of the 2 sizes that were compared" in lines
 
 
 def test_what_is_left_out_says_why(model: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from scotoma.errors import ModelError, UsageError
+from scotoma.errors import MeasurementError, ModelError, UnfitError, UsageError
 from scotoma.findings import Finding, Undecided
 from scotoma.places import numbered, places_of
 from scotoma.results import Failure, ModelReport, Report, RuleFailure
@@ -140,6 +141,17 @@ def examine_one(path: str, options: Options) -> Facts:
         raise ModelError(error.kind, f"{path}: {error}") from error
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
+
+
+@contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Name the model in what goes wrong with it when it is run; not in what is wrong otherwise."""
+    try:
+        yield
+    except UnfitError as error:
+        raise UnfitError(f"{path}: {error}") from error
+    except MeasurementError as error:
+        raise MeasurementError(f"{path}: {error}") from error
 
 
 def describe_failure(error: Exception) -> Failure:

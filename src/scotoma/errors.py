@@ -11,6 +11,10 @@ class UsageError(ScotomaError):
     """The call was wrong: an unknown rule, a glob without a match, a size that does not fit."""
 
 
+class UnfitError(UsageError):
+    """An argument does not fit the model: a tensor that it does not have, a size it refuses."""
+
+
 class ModelError(ScotomaError):
     """A model file could not be read.
 
@@ -38,6 +42,10 @@ class RuleLoadError(ScotomaError):
 
 class MeasurementError(ScotomaError):
     """onnxruntime could not run the model, or its answer is not what was asked for."""
+
+
+class RefusedError(MeasurementError):
+    """onnxruntime does not load the model, or fails on it."""
 
 
 class OutputError(ScotomaError):

@@ -59,6 +59,15 @@ def strided() -> Network:
     return net
 
 
+def joined(*size: int) -> Network:
+    """Skip connections that join even sizes only; arithmetic prefers the odd ones."""
+    net = Network(1, 1, *size)
+    half = conv(net, "x", 3, strides=[2, 2], pads=[1] * 4)
+    whole = net.add("ConvTranspose", half, net.constant(np.ones((1, 1, 2, 2))), strides=[2, 2])
+    net.add("Add", whole, "x")
+    return net
+
+
 def square() -> Network:
     net = Network(1, 1, 16, 16)
     conv(net, "x", 3, strides=[2, 2], pads=[1] * 4)

@@ -7,9 +7,9 @@ from fractions import Fraction
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from networks import Network
-from sizes.models import by_arithmetic, classifier, conv, square, strided
+from onnx import TensorProto, helper
+from sizes.models import by_arithmetic, classifier, conv, joined, square, strided
 from text_models import facts_of_proto
 
 from scotoma.sizes.candidates import AxisFacts, Candidate
@@ -109,18 +109,17 @@ def test_what_counts_most_along_one_axis(tmp_path: Path) -> None:
 
 
 def test_what_resembles_a_refused_size_is_looked_at_last(tmp_path: Path) -> None:
-    """Skip connections that join even sizes only; arithmetic prefers the odd ones."""
-    net = Network(1, 1, 16, 16)
-    half = conv(net, "x", 3, strides=[2, 2], pads=[1] * 4)
-    whole = net.add("ConvTranspose", half, net.constant(np.ones((1, 1, 2, 2))), strides=[2, 2])
-    net.add("Add", whole, "x")
-    facts = facts_of_proto(net.model(), tmp_path)
+    """Beside another input the sizes of the maps do not tell what is refused."""
+    model = joined(16, 16).model()
+    model.graph.input.append(helper.make_tensor_value_info("gain", TensorProto.FLOAT, [1]))
+    facts = facts_of_proto(model, tmp_path)
     found = survey(facts, limits=[(10, 22)], budget=20)
     examined = {c.size[0] for c in found.candidates if c.examined}
     assert (examined, {c.size[0] for c in found.candidates if c.accepted is False}) == (
         {10, 12, 14, 15, 16, 18, 20},
         {15},
     )
+    assert [c.size[0] for c in found.candidates if not c.examined] == [22, 17, 13, 19, 11, 21]
     (odd,) = survey(facts, limits=[(16, 16)], deploy=[(41, 41)], budget=7).deployed
     assert odd.better is not None
     assert odd.better.size == (40, 40)

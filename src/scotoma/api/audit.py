@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from scotoma.results import Measured
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class AuditResult(LintResult):
     """What the rules say of some models, and what running the models says of it."""
 
@@ -34,9 +34,13 @@ class AuditResult(LintResult):
 
     @property
     def complete(self) -> bool:
-        """Whether all thresholds were judged, and the budget sufficed for everything."""
+        """Whether all models ran, all thresholds were judged, and the budget sufficed.
+
+        Of a single output that there was no time for `measured` says so, and this stays true.
+        """
         return all(
-            not item.skipped and all(t.verdict != NOT_JUDGED for t in item.thresholds)
+            not (item.refused or item.skipped)
+            and all(t.verdict != NOT_JUDGED for t in item.thresholds)
             for item in self.measured.values()
         )
 

@@ -11,7 +11,7 @@ import click
 
 from scotoma import engine
 from scotoma.api.call import failure_error
-from scotoma.api.models import ModelSource, opened
+from scotoma.api.models import ModelSource, brief, opened
 from scotoma.api.settings import LintSettings, layer
 from scotoma.comparison.compare import Subject, compare
 from scotoma.comparison.reports import is_report, read_report
@@ -56,6 +56,9 @@ class DiffResult:
     def render(self) -> str:
         """Return the difference as text."""
         return click.unstyle(render_diff(self.document))
+
+    def __repr__(self) -> str:
+        return brief(self, self.render().rstrip("\n").rpartition("\n")[2])
 
     def _repr_html_(self) -> str:
         return text_html(self.render())

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Unpack
 
 from scotoma import workers
 from scotoma.api.call import prepared
-from scotoma.api.models import ModelSource
+from scotoma.api.models import ModelSource, brief
 from scotoma.api.settings import LintSettings
 from scotoma.errors import UsageError
 from scotoma.loader.source import STDIN
 from scotoma.report import keeper, render
 from scotoma.report.document import report_document
 from scotoma.report.notebook import lint_html
+from scotoma.report.text import summary_line
 
 if TYPE_CHECKING:
     from scotoma.findings import Finding, Undecided
@@ -71,6 +72,9 @@ class LintResult:
             If there is no such format.
         """
         return rendered(self.report, format_name)
+
+    def __repr__(self) -> str:
+        return brief(self, summary_line(self.report))
 
     def _repr_html_(self) -> str:
         return lint_html(self.document)

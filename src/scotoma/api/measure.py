@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scotoma.api.models import ModelSource, examined, opened
+from scotoma import engine
+from scotoma.api.models import ModelSource, brief, examined, opened
 from scotoma.errors import UsageError
 from scotoma.loader.source import STDIN
 from scotoma.measure.method import measure as measure_influence
@@ -84,6 +85,12 @@ class MeasureResult:
         """Return the figures as text."""
         return click.unstyle(render_measure(self.document, ()))
 
+    def __repr__(self) -> str:
+        dead = self.figures["dead_pixel_fraction"].value
+        known = "dead pixels unknown" if dead is None else f"{dead:.2%} dead pixels"
+        extent = "complete" if self.complete else "incomplete"
+        return brief(self, f"{extent}, {known}", self.influence.resolution.model.path)
+
     def _repr_html_(self) -> str:
         return measure_html(self.render(), self.picture())
 
@@ -140,7 +147,8 @@ def measure(
         input_name=input_name,
     )  # fmt: skip
     asked = replaced(options or MeasureOptions(), settings)
-    influence = measure_influence(facts, asked if data is None else replace(asked, data=data))
+    with engine.naming(path):
+        influence = measure_influence(facts, asked if data is None else replace(asked, data=data))
     return MeasureResult(influence, summarise(influence))
 
 

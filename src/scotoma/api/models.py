@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 from scotoma import engine
 from scotoma.errors import UsageError
 from scotoma.loader.source import STDIN
+from scotoma.report.escape import escape
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
@@ -86,6 +87,18 @@ def examined(
         data=data,
     )
     return engine.examine_one(path, options)
+
+
+def brief(result: object, verdict: str, path: str | None = None) -> str:
+    r"""Return what stands for a result at a prompt: its kind, its model and what it comes to.
+
+    Examples
+    --------
+    >>> brief({}, "nothing got worse"), brief({}, "no image", "evil\x1b.onnx")
+    ('<dict: nothing got worse>', "<dict of 'evil\\x1b.onnx': no image>")
+    """
+    of = "" if path is None else f" of '{escape(path)}'"
+    return f"<{type(result).__name__}{of}: {verdict}>"
 
 
 def sizes_of(what: str, sizes: Sequence[int]) -> tuple[int, ...]:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scotoma.api.models import ModelSource, examined, sizes_of
+from scotoma.api.models import ModelSource, brief, examined, sizes_of
 from scotoma.loader.source import STDIN
 from scotoma.report.notebook import text_html
 from scotoma.report.sizes import render_sizes
 from scotoma.report.sizes_document import sizes_document
+from scotoma.report.text import counted
+from scotoma.sizes.ranges import times
 from scotoma.sizes.survey import survey
 
 if TYPE_CHECKING:
@@ -48,6 +50,14 @@ class SizesResult:
     def render(self, top: int | None = None) -> str:
         """Return the best sizes as text, so many of them."""
         return click.unstyle(render_sizes(self.document, top))
+
+    def __repr__(self) -> str:
+        if not self.best:
+            return brief(self, "no image", self.facts.model.path)
+        compared = f"{counted(len(self.best), 'size')} compared"
+        best, now = times(self.best[0].size), times(self.survey.current)
+        said = f"{compared}, {best} is the best, {now} the current one"
+        return brief(self, said, self.facts.model.path)
 
     def _repr_html_(self) -> str:
         return text_html(self.render())

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scotoma.api.models import ModelSource, examined
+from scotoma.api.models import ModelSource, brief, examined
 from scotoma.loader.source import STDIN
 from scotoma.report.notebook import trace_html
+from scotoma.report.text import counted
 from scotoma.report.trace import render_trace
 from scotoma.report.trace_document import trace_document
 
@@ -54,6 +55,13 @@ class TraceResult:
     def render(self) -> str:
         """Return the table as text."""
         return click.unstyle(render_trace(self.document))
+
+    def __repr__(self) -> str:
+        coverage = self.coverage
+        dead = None if coverage is None else coverage["dead_pixel_fraction"]
+        said = "no image" if dead is None else f"{dead:.2%} of the pixels have no path to an output"
+        tensors = counted(len(self.tensors), "tensor")
+        return brief(self, f"{tensors}, {said}", self.facts.model.path)
 
     def _repr_html_(self) -> str:
         return trace_html(self.document)

@@ -148,7 +148,7 @@ def audit(  # noqa: PLR0913  one for each option
     MODEL is as of `scotoma lint`. Each finding carries what running the model says of it; an
     error that it contradicts becomes a warning. Limits of measured figures fail the run, also from
     the table `thresholds` of a configuration. Exit status 3 where the budget did not suffice for
-    what was asked.
+    what was asked, or onnxruntime refuses a model and no finding says why.
     """
     from scotoma.audit import Budget, demoted  # noqa: PLC0415  not for --help
     from scotoma.loader import find_models  # noqa: PLC0415
@@ -255,10 +255,12 @@ def _status(report: Report, *, exit_zero: bool) -> int:
         measured = model.measured
         if measured is None:
             continue
+        if measured.refused:
+            complain(f"{model.path}: {measured.reason}")
         open_ = [item for item in measured.thresholds if item.verdict == NOT_JUDGED]
         for item in open_:
             complain(f"{model.path}: {item.name} was not judged: {item.judged_on}")
         if measured.skipped:
             complain(f"{model.path}: no time was left for {', '.join(measured.skipped)}")
-        unfinished = unfinished or bool(open_ or measured.skipped)
+        unfinished = unfinished or bool(measured.refused or open_ or measured.skipped)
     return status.FAILED if unfinished else found

@@ -19,7 +19,7 @@ from scotoma.cli.help import Command
 from scotoma.cli.measuring import about_files, about_inputs, about_perturbation, about_work
 from scotoma.cli.options import engine_options, input_options, run_options, together
 from scotoma.cli.output import STDOUT, complain, use_colour, write
-from scotoma.errors import MeasurementError, UsageError
+from scotoma.errors import MeasurementError, UnfitError
 
 if TYPE_CHECKING:
     from scotoma.facts import Facts
@@ -72,6 +72,7 @@ def measure(  # noqa: PLR0913  one for each option
     ends the measurement early and keeps what it has found; --resume goes on from there, or with a
     larger budget (not with the method hybrid).
     """
+    from scotoma import engine  # noqa: PLC0415  not for --help
     from scotoma.measure import MeasureOptions  # noqa: PLC0415  not for --help
     from scotoma.measure import document as document_of  # noqa: PLC0415
     from scotoma.measure import measure as measure_influence  # noqa: PLC0415
@@ -89,14 +90,15 @@ def measure(  # noqa: PLR0913  one for each option
     options = engine_options(
         size=size, input_shapes=input_shapes, input_name=input_name, debug=debug
     )
-    facts = _examine(model, replace(options, data=data))
+    facts = engine.examine_one(model, replace(options, data=data))
     Thread(target=load).start()  # onnxruntime leaves time for it
-    emitted = () if adjoint is None else emit(facts, settings, adjoint)
-    with (
-        _refused_size(facts, options),
-        _progress_bar(shown=not quiet and sys.stderr.isatty()) as progress,
-    ):
-        influence = measure_influence(facts, settings, progress)
+    with engine.naming(model):
+        emitted = () if adjoint is None else emit(facts, settings, adjoint)
+        with (
+            _refused_size(facts, options),
+            _progress_bar(shown=not quiet and sys.stderr.isatty()) as progress,
+        ):
+            influence = measure_influence(facts, settings, progress)
     summary = summarise(influence)
     written = write_map(
         influence, folder, summary=summary, pictures=list(dict.fromkeys(pictures)), theme=theme
@@ -112,12 +114,6 @@ def measure(  # noqa: PLR0913  one for each option
     return _status(influence)
 
 
-def _examine(model: str, options: Any) -> Facts:
-    from scotoma import engine  # noqa: PLC0415  not for --help
-
-    return engine.examine_one(model, options)
-
-
 @contextmanager
 def _refused_size(facts: Facts, options: Any) -> Iterator[None]:
     """Name the operator that cannot run at the size asked for, where onnxruntime fails."""
@@ -129,7 +125,7 @@ def _refused_size(facts: Facts, options: Any) -> Iterator[None]:
         refused = engine.refusal(facts, options)
         if refused is None:
             raise
-        raise UsageError(refused) from error
+        raise UnfitError(refused) from error
 
 
 def _status(influence: Influence) -> int:

@@ -13,6 +13,12 @@ from scotoma.errors import UsageError
 if TYPE_CHECKING:
     from scotoma.rule import Rule
 
+HOW_SET = """
+Each is on where its limit is set, by the option or the key of the table [thresholds] that is called
+as it is without `measured-`: `scotoma audit --max-dead-pixels 0`, or `max-dead-pixels = 0`.
+"""
+"""Under the limits of measured figures."""
+
 
 @click.command()
 @click.option(
@@ -66,7 +72,7 @@ def explain(rule: str, *, rule_directories: tuple[str, ...], debug: bool, colour
             text = (
                 render.explain(limits[0], when="on where its limit is set")
                 if len(limits) == 1
-                else render.render_family(rule, limits)
+                else render.render_family(rule, limits, kind="limit", when="where set") + HOW_SET
             )
     write(text, STDOUT, colour=use_colour(colour))
 

@@ -69,8 +69,8 @@ class Resized:
         self.geometry, self.changed = geometry, changed or {}
         self.lost: set[str] = set()
         """Tensors of which it does not follow how they read the image."""
-        self.refused = False
-        """Whether some operator certainly cannot run at this size; the rest is not looked at."""
+        self.refused_by: tuple[Operator, str] | None = None
+        """The operator that certainly cannot run at this size, and why; behind it nobody looks."""
         self._sizes: dict[str, Sizes] = {}
         self._arrows: dict[str, Arrows] = {}
         self._slid: dict[str, tuple[Plan, Sizes]] = {}
@@ -110,6 +110,11 @@ class Resized:
             shape = self._shapes.get(tensor)
             return None if shape is None else shape[axes[label]]
         return self._sizes_of(tensor)[sorted(axes).index(axes[label])]
+
+    @property
+    def refused(self) -> bool:
+        """Whether some operator certainly cannot run at this size."""
+        return self.refused_by is not None
 
     @property
     def told(self) -> bool:
@@ -326,8 +331,8 @@ class Resized:
             return
         try:
             shapes = handler(self._step(operator))
-        except RefusedError:
-            self.refused = True
+        except RefusedError as error:
+            self.refused_by = operator, str(error)
         except (FollowsError, UnknownError, *MALFORMED):
             return
         else:
@@ -350,8 +355,11 @@ def _measured(geometry: Geometry) -> tuple[Mapping[str, frozenset[str]], frozens
     if ("measured",) not in geometry.kept:
         flows, found = geometry.flows, dict[str, frozenset[str]]()
         operators = geometry.resolution.operators
+        read = {name for operator in operators for name in operator.inputs if name}
         for operator in operators:
-            if operator.outputs and operator.outputs[0] in flows:
+            # Beside a map that is followed an operator may make one that is not: a mask, indices.
+            made = [name for name in operator.outputs if name in read and name not in flows]
+            if not made:
                 continue
             asked = {name for name in operator.inputs if name in flows}
             if operator.bodies:
@@ -359,7 +367,7 @@ def _measured(geometry: Geometry) -> tuple[Mapping[str, frozenset[str]], frozens
             elif found:
                 asked.update(*(found.get(name, ()) for name in operator.inputs))
             if asked:
-                found.update(dict.fromkeys(operator.outputs, frozenset(asked)))
+                found.update(dict.fromkeys(made, frozenset(asked)))
         askers = (op.name for op in operators if found and not found.keys().isdisjoint(op.inputs))
         geometry.kept["measured",] = found, frozenset(askers)
     kept: tuple[Mapping[str, frozenset[str]], frozenset[str]] = geometry.kept["measured",]

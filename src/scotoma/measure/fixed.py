@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scotoma.errors import MeasurementError, UsageError
+from scotoma.errors import MeasurementError, UnfitError, UsageError
 from scotoma.measure.arrayfile import converted, map_array
 from scotoma.measure.canvas import times
 
@@ -53,7 +53,7 @@ def fixed_inputs(
             raise UsageError(f"--fix {name}=…: this is the input that is perturbed, use --input")
         if name not in others:
             known = f"others are {', '.join(others)}" if others else "the model has no other"
-            raise UsageError(f"--fix {name}=…: there is no input '{name}'; {known}")
+            raise UnfitError(f"--fix {name}=…: there is no input '{name}'; {known}")
     shapes = {entry.name: entry.shape for entry in facts.resolution.inputs}
     arrays = {}
     for name in others:

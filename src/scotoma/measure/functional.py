@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scotoma.errors import MeasurementError, UsageError
+from scotoma.errors import MeasurementError, UnfitError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,7 +137,7 @@ def choose(options: MeasureOptions, target: Target, facts: Facts) -> Functional:
         raise MeasurementError(f"'{empty}' is empty at this input size")
     classes = sizes.get(target.tensors[0])
     if index is not None and classes is not None and index >= classes:
-        raise UsageError(
+        raise UnfitError(
             f"--functional {options.functional}: '{target.tensors[0]}' has {classes} classes, the"
             f" last is {classes - 1}"
         )

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from math import prod
 from typing import TYPE_CHECKING
 
-from scotoma.errors import MeasurementError, UsageError
+from scotoma.errors import MeasurementError, UnfitError
 from scotoma.measure.functional import read
 from scotoma.measure.saturation import SATURATING, Stripped, kind, leading_out, strip
 from scotoma.trace.heads import heads_among
@@ -72,7 +72,7 @@ def choose(facts: Facts, options: MeasureOptions) -> Target:
 
     Raises
     ------
-    UsageError
+    UnfitError
         If there is no tensor of that name, it does not depend on the examined input, or it is no
         class vector though a logit is asked for.
     MeasurementError
@@ -115,7 +115,7 @@ def _named(facts: Facts, name: str, *, logit: bool) -> Target:
     if not _is_number(facts, tensor):
         raise MeasurementError(f"'{tensor}' does not hold numbers that can be measured")
     if logit and not _is_vector(facts, tensor):
-        raise UsageError(f"a logit needs a class vector, but '{tensor}' is {_shape(facts, tensor)}")
+        raise UnfitError(f"a logit needs a class vector, but '{tensor}' is {_shape(facts, tensor)}")
     behind = [op for op in strip(facts, tensor, lambda _: True).operators if kind(op) in SATURATING]
     if not behind:
         return _target(facts, Stripped((tensor,)), "as asked")
@@ -135,14 +135,14 @@ def _find(facts: Facts, name: str) -> str:
         made = (op.outputs[0] for op in facts.operators if op.name == name and op.outputs)
         tensor = next(made, "")
     if name in inputs:
-        raise UsageError(f"'{name}' is an input of the model: measure what comes of it")
+        raise UnfitError(f"'{name}' is an input of the model: measure what comes of it")
     if not tensor:
         near = get_close_matches(name, facts.producers, n=1)
         known = ", ".join(f"'{output}'" for output in outputs)
         hint = f"did you mean '{near[0]}'?" if near else f"its outputs are {known}"
-        raise UsageError(f"the model has no tensor or node '{name}'; {hint}")
+        raise UnfitError(f"the model has no tensor or node '{name}'; {hint}")
     if facts.geometry is not None and facts.flow(tensor) is None:
-        raise UsageError(f"'{tensor}' does not depend on the examined input")
+        raise UnfitError(f"'{tensor}' does not depend on the examined input")
     return tensor
 
 
@@ -159,7 +159,7 @@ def _class_vector(facts: Facts) -> Target:
             found.append(candidate)
     if not found:
         shapes = ", ".join(f"'{name}' {_shape(facts, name)}" for name in outputs[:8])
-        raise UsageError(
+        raise UnfitError(
             f"a logit needs a class vector, and no output is one ({shapes}): name a tensor with"
             " --tensor"
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scotoma.errors import UsageError
+from scotoma.errors import UnfitError
 from scotoma.measure.influence import Structural
 from scotoma.sweep.pull import Semiring
 from scotoma.sweep.support import axes_of_array
@@ -31,22 +31,22 @@ def at_unit(facts: Facts, aim: Target, unit: Sequence[int]) -> Target:
 
     Raises
     ------
-    UsageError
+    UnfitError
         If the target is several tensors, has no places of the image, or not this one.
     """
     if len(aim.tensors) > 1:
-        raise UsageError("--unit needs a single target: name a tensor with --tensor")
+        raise UnfitError("--unit needs a single target: name a tensor with --tensor")
     (tensor,) = aim.tensors
     axes = None if facts.geometry is None else facts.geometry.spatial_axes(tensor)
     shape = facts.shape(tensor)
     if axes is None or shape is None:
-        raise UsageError(f"--unit: '{tensor}' is no map with the axes of the image")
+        raise UnfitError(f"--unit: '{tensor}' is no map with the axes of the image")
     sizes = [shape[axis] for axis in axes]
     if len(unit) != len(axes) or any(
         not 0 <= place < size for place, size in zip(unit, sizes, strict=True)
     ):
         asked, known = ",".join(map(str, unit)), "x".join(map(str, sizes))
-        raise UsageError(f"--unit {asked}: '{tensor}' has {known} places, counted from 0")
+        raise UnfitError(f"--unit {asked}: '{tensor}' has {known} places, counted from 0")
     index = [slice(None)] * len(shape)
     for axis, place in zip(axes, unit, strict=True):
         index[axis] = slice(place, place + 1)

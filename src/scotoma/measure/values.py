@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scotoma.errors import UsageError
+from scotoma.errors import UnfitError, UsageError
 from scotoma.measure.preprocessing import preprocessing
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def values_of(facts: Facts, canvas: Canvas, options: MeasureOptions) -> Values:
     dtype = canvas.dtype
     for name, given in (("mean", options.mean), ("std", options.std)):
         if given is not None and len(given) not in {1, canvas.channels}:
-            raise UsageError(
+            raise UnfitError(
                 f"--{name} gives {len(given)} numbers, the input has {canvas.channels} channels"
             )
     if options.mean is not None and not all(0 <= value <= 1 for value in options.mean):

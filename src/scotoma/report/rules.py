@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 WIDTH = 88
 
 
-def render_table(rules: Iterable[Rule]) -> str:
-    """Return the rules as a table, one line each."""
+def render_table(rules: Iterable[Rule], *, when: str | None = None) -> str:
+    """Return the rules as a table, one line each; what stands for on and off may be given."""
     rows = [
         (
             rule.meta.code,
             rule.meta.name,
             severity_text(rule.meta),
-            "on" if rule.meta.default else "off",
+            when or ("on" if rule.meta.default else "off"),
             rule.summary,
         )
         for rule in rules
@@ -69,11 +69,21 @@ def severity_text(meta: RuleMeta) -> str:
     return f"{meta.severity} ({'; '.join(parts)})" if parts else str(meta.severity)
 
 
-def render_family(family: str, rules: Sequence[Rule]) -> str:
-    """Return the rules whose codes begin alike, and how to read about one."""
-    count, first = counted(len(rules), "rule"), rules[0].meta.code
+def render_family(
+    family: str, rules: Sequence[Rule], *, kind: str = "rule", when: str | None = None
+) -> str:
+    """Return the rules whose codes begin alike, and how to read about one.
+
+    Parameters
+    ----------
+    kind
+        What they are.
+    when
+        When they run; None: their metadata say so.
+    """
+    count, first = counted(len(rules), kind), rules[0].meta.code
     head = f"{family.upper()} is a family of {count}; `scotoma explain {first}` explains one."
-    return f"{head}\n\n{render_table(rules)}"
+    return f"{head}\n\n{render_table(rules, when=when)}"
 
 
 def render_json(rules: Iterable[Rule]) -> str:

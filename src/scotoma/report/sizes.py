@@ -18,6 +18,8 @@ Document = Mapping[str, Any]
 
 TOP = 10
 """Sizes that are shown unless the caller says otherwise."""
+FEW_ACCEPTED = 40
+"""So many times as many refused sizes as further accepted ones: (nearly) one size is accepted."""
 MAX_REFUSALS = 3
 """Operators that refuse sizes are listed up to this number."""
 UNKNOWN = "-"
@@ -61,12 +63,12 @@ def render_sizes(document: Document, top: int | None = None) -> str:
     hidden = len(kept) - len(shown)
     if hidden:
         lines.append(f"{counted(hidden, 'more size')} (see --top)")
-    lines += [*_left_out(document), *_refusals(everything)]
+    lines += [*_left_out(document), *_accepted(everything), *_refusals(everything)]
     guessed = sum(not item["examined"] for item in everything)
     if guessed:
         lines.append(
-            f"not examined: {counted(guessed, 'size')}, of which only window arithmetic tells; a "
-            "narrower --range examines more"
+            f"not examined: {counted(guessed, 'size')}, of which only window arithmetic tells, not "
+            "whether the graph accepts them; a narrower --range examines more"
         )
     if document["unanalysed"]:
         lines.append(
@@ -123,6 +125,18 @@ def _left_out(document: Document) -> Iterator[str]:
         every = len(item["axes"]) == len(document["around"])
         along = "" if every else f" along {' and '.join(item['names'])}"
         yield f"left out: {span} px{along}, {escape(str(item['reason']))}"
+
+
+def _accepted(sizes: Sequence[Document]) -> Iterator[str]:
+    """Yield which sizes the graph accepts, where that is (nearly) only one."""
+    refused = sum(item["accepted"] is False for item in sizes)
+    accepted = [_times(item["size"]) for item in sizes if item["accepted"]]
+    if not refused or refused < FEW_ACCEPTED * (len(accepted) - 1):
+        return
+    if refused + len(accepted) < len(sizes):
+        return
+    which = f"only {' and '.join(accepted)}" if accepted else "none"
+    yield f"accepted: {which} of the {len(sizes)} sizes that were compared"
 
 
 def _refusals(sizes: Iterable[Document]) -> Iterator[str]:

@@ -61,6 +61,8 @@ class Candidate:
     axes: tuple[AxisFacts, ...]
     examined: bool = False
     """Whether the whole graph was followed at this size; otherwise arithmetic alone speaks."""
+    runs: bool | None = None
+    """Whether the graph accepts the size by the sizes of its maps alone; None: they do not tell."""
     obstacle: str | None = None
     """Why it could not be, where that was tried."""
     current: bool = False

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby, product
 from math import inf, isfinite, prod
 from typing import TYPE_CHECKING
 
 from scotoma.sizes.candidates import Arithmetic, Candidate
-from scotoma.sizes.examine import examine, examined_at
+from scotoma.sizes.examine import examine, examined_at, screen
 from scotoma.sizes.merit import MEASURED, merit, merit_along
 from scotoma.sizes.ranges import LeftOut, distance, together, with_axes
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from scotoma.facts import Facts
     from scotoma.sizes.ranges import Limits, Size
 
+SCREENED = 400_000
+"""Operators whose sizes alone are followed, at all sizes together."""
 CELLS_PER_STEP = 1 << 16
 """So many pixels double the price of an operator."""
 COMBINED = 128
@@ -53,6 +56,7 @@ class Explorer:
         here = facts.image_size
         self._guesses: dict[Size, Candidate] = {}
         self._known = {here: examined_at(facts, facts, self.guess(here))}
+        self._screened: dict[Size, bool | None] = {here: self._known[here].accepted}
         self._refused: set[Size] = set()
         """What refused sizes leave when they are divided by the total stride."""
         self._refused_along: set[tuple[int, int]] = set()
@@ -76,20 +80,46 @@ class Explorer:
         free
             It is not counted, because the caller asked for just this size.
         """
+        self.accepts(size)
         if size in self._known:
             return self._known[size]
+        steps = len(self._facts.operators)
+        pixels = steps * prod(size) / CELLS_PER_STEP
         if not free:
-            self.budget -= len(self._facts.operators) * (1 + prod(size) / CELLS_PER_STEP)
+            self.budget -= steps + pixels
             if self.budget < 0:
                 return self.guess(size)
         found = examine(self._facts, self.guess(size), self._input_shapes)
-        if found.accepted is False:
-            self._refused.add(self._rest(size))
-        self._known[size] = found
+        if found.accepted is False and not free:  # then no pixel was followed
+            self.budget += pixels
+        self._keep(found)
         return found
+
+    def accepts(self, size: Size) -> bool | None:
+        """Tell whether the graph accepts a size, as far as that is known without examining it."""
+        if size not in self._screened:
+            if (len(self._screened) + 1) * len(self._facts.operators) > SCREENED:
+                return None
+            self._screened[size], found = screen(self._facts, self.guess(size))
+            self._guesses[size] = replace(self.guess(size), runs=self._screened[size])
+            if found.examined:
+                self._keep(found)
+        return self._screened[size]
+
+    def _keep(self, found: Candidate) -> None:
+        """Take note of what is known of a size now."""
+        if found.accepted is False:
+            self._refused.add(self._rest(found.size))
+        self._known[found.size] = found
+        self._screened[found.size] = found.accepted
 
     def _rest(self, size: Size) -> Size:
         return tuple(n % stride for n, stride in zip(size, self._arithmetic.strides, strict=True))
+
+    def doubtful(self, size: Size) -> bool:
+        """Tell whether a size of which nothing is known resembles one that was refused."""
+        unknown = size not in self._known and not self._screened.get(size)
+        return unknown and self._rest(size) in self._refused
 
     def in_turn(self, sizes: Iterable[Size]) -> Iterator[Size]:
         """Yield sizes in their order, those that resemble refused ones last.
@@ -98,7 +128,7 @@ class Explorer:
         """
         later = []
         for size in sizes:
-            if size not in self._known and self._rest(size) in self._refused:
+            if self.doubtful(size):
                 later.append(size)
             else:
                 yield size
@@ -106,10 +136,18 @@ class Explorer:
 
     def promising(self, sizes: Iterable[Size], wanted: Size) -> list[Size]:
         """Return sizes by what arithmetic says of them, the best first."""
-        return sorted(sizes, key=lambda size: (*merit(self.guess(size)), *distance(size, wanted)))
+        return sorted(
+            sizes, key=lambda size: (*merit(self.guess(size))[1:], *distance(size, wanted))
+        )
 
     def examine_all(self, sizes: Iterable[Size], wanted: Size) -> None:
-        """Examine sizes, the most promising first, until the budget is spent."""
+        """Examine sizes, the most promising first, until the budget is spent.
+
+        What the graph refuses for certain is sorted out first, so that nothing is spent on it.
+        """
+        sizes = list(sizes)
+        for size in sizes:
+            self.accepts(size)
         for size in self.in_turn(self.promising(sizes, wanted)):
             self.examined(size)
             if self.budget < 0:
@@ -138,7 +176,7 @@ class Explorer:
         """Return the sizes to compare within limits; those that are too small are left out.
 
         Axes that are equally long and alike stay equally long. Otherwise the best sizes along
-        each axis are combined.
+        each axis are combined; if that is one size, it stands beside those that were refused.
         """
         groups, units = together(wanted, limits), self.units(wanted, limits)
         if not units:
@@ -155,6 +193,9 @@ class Explorer:
             found.append(size)
         if len(groups) == 1:
             found += self._line(groups[0], wanted, limits)
+        if len(found) == 1:
+            lines = (self._line(unit, self._facts.image_size, limits) for unit in units)
+            found += (size for line in lines for size in line)
         return list(dict.fromkeys(found))
 
     def left_out(self, wanted: Size, limits: Sequence[Limits]) -> Iterator[LeftOut]:
@@ -202,10 +243,14 @@ class Explorer:
         # What one side cannot have, the other most likely cannot have either.
         line.sort(key=lambda size: (stride, size[axis] % stride) in self._refused_along)
         found: list[int] = []
+        spare = self.budget / 2  # for the sizes that are made of the best lengths
         for size in self.in_turn(line):
-            if self.examined(size).accepted is not False:
+            if found and self.budget < spare:
+                break
+            accepted = self.accepts(size) or self.examined(size).accepted
+            if accepted or (accepted is None and self.budget >= 0):
                 found.append(size[axis])
-            else:
+            elif accepted is False:
                 self._refused_along.add((stride, size[axis] % stride))
             if len(found) == count:
                 break

@@ -38,7 +38,10 @@ class Problem:
 def merit(candidate: Candidate) -> tuple[float, ...]:
     """Return a sort key, the best size first: what is lost counts more than what is crooked."""
     accepted = candidate.accepted
-    group = 1 if accepted is None else 3 if not accepted else 2 if candidate.too_small else 0
+    if accepted is None:
+        group = 1 if candidate.runs else 2
+    else:
+        group = 4 if not accepted else 3 if candidate.too_small else 0
     share, offset = candidate.dead_share, candidate.centre_offset
     idle = inf if share is None else float(share)
     return (

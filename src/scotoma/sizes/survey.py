@@ -119,7 +119,17 @@ def survey(
     return Survey(
         current,
         wanted,
-        tuple(sorted(marked, key=lambda c: (*merit(c), *distance(c.size, wanted)))),
+        tuple(
+            sorted(
+                marked,
+                key=lambda c: (
+                    # Nobody should choose what most likely is refused.
+                    explorer.doubtful(c.size),
+                    *merit(c),
+                    *distance(c.size, wanted),
+                ),
+            )
+        ),
         strided,
         tuple(
             tuple(known[n] for n in range(low, high + 1))
