@@ -7,6 +7,7 @@ from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING
 
+from scotoma.evidence.recomputed import Recomputed
 from scotoma.evidence.size_plans import (
     PLAIN,
     Plan,
@@ -17,19 +18,22 @@ from scotoma.evidence.size_plans import (
 )
 from scotoma.evidence.window_maps import OtherError, sizes_behind, taps_of, window_maps
 from scotoma.resolve.passes import HANDLERS, MALFORMED
-from scotoma.resolve.step import FollowsError, RefusedError, State, Step, UnknownError
+from scotoma.resolve.shapes_move import pads_of
+from scotoma.resolve.step import FollowsError, RefusedError, UnknownError
 from scotoma.sweep import Other
 from scotoma.sweep.pull import step
 from scotoma.sweep.sweep import arrows
+from scotoma.trace.heads import padding_in_front, uncopied
 from scotoma.trace.index_map import WindowMap
 from scotoma.trace.layout import Digit, Grid, is_tracked, tracked_sizes
-from scotoma.trace.reading import Mapped, Mixed
+from scotoma.trace.reading import Mixed
 from scotoma.trace.tracer import MAX_CELLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from scotoma.loader.model import Operator
+    from scotoma.resolve.step import Step
     from scotoma.sweep.pull import Steps
     from scotoma.sweep.sweep import Arrows
     from scotoma.trace import Geometry
@@ -68,7 +72,7 @@ class Resized:
     ) -> None:
         self.geometry, self.changed = geometry, changed or {}
         self.lost: set[str] = set()
-        """Tensors of which it does not follow how they read the image."""
+        """Tensors of which it does not follow how they read the image, though their size may."""
         self.refused_by: tuple[Operator, str] | None = None
         """The operator that certainly cannot run at this size, and why; behind it nobody looks."""
         self._sizes: dict[str, Sizes] = {}
@@ -76,9 +80,12 @@ class Resized:
         self._slid: dict[str, tuple[Plan, Sizes]] = {}
         """Tensors whose arrows follow from a plan and the sizes of what is read, when asked for."""
         self._shapes: dict[str, Sizes | None] = {}
+        """Of tensors that are lost."""
+        self._pads: dict[str, list[tuple[int, int]]] = {}
+        """Of Pads that are given other numbers, by axis of their output."""
         self._known = arrows(geometry, local=True)
         self._resolved = geometry.resolution
-        self._measured, self._askers = _measured(geometry)
+        self._constants = Recomputed(geometry, self._moves, self._shape)
         self._resizes = size is not None
         if size is not None:
             axes = geometry.input.spatial_axes
@@ -99,7 +106,10 @@ class Resized:
 
     def moves(self, tensors: Iterable[str]) -> bool:
         """Tell whether some of the tensors have other sizes than in the graph as it is."""
-        return not self._sizes.keys().isdisjoint(tensors)
+        return any(map(self._moves, tensors))
+
+    def _moves(self, tensor: str) -> bool:
+        return tensor in self._sizes or tensor in self.lost
 
     def along(self, tensor: str, label: int) -> int | None:
         """Return the size of a tensor along an axis of the image, None where it has none there."""
@@ -107,9 +117,22 @@ class Resized:
         if axes is None:
             return None
         if tensor in self.lost:
-            shape = self._shapes.get(tensor)
+            shape = self._shape(tensor)
             return None if shape is None else shape[axes[label]]
         return self._sizes_of(tensor)[sorted(axes).index(axes[label])]
+
+    def padding_in_front(self, tensor: str, label: int) -> tuple[int, int]:
+        """Return the padding, begin and end, that an operator adds just before a layer.
+
+        As `scotoma.trace.heads.padding_in_front`, but with what a Pad is given now.
+        """
+        name, axes = uncopied(self.geometry, tensor), self.geometry.spatial_axes(tensor)
+        if name not in self._pads or axes is None:
+            return padding_in_front(self.geometry, tensor, label)
+        begin, end = self._pads[name][axes[label]]
+        cells = self.along(name, label)
+        fits = cells is not None and min(begin, end) >= 0 and 2 * (begin + end) < cells
+        return (begin, end) if fits else (0, 0)
 
     @property
     def refused(self) -> bool:
@@ -131,26 +154,20 @@ class Resized:
     @property
     def runs(self) -> bool:
         """Whether all of the graph is known to run at this size."""
-        known = self.told and not self.refused and not self.measures
-        return known and all(self._shapes.get(name) is not None for name in self.lost)
-
-    @property
-    def measures(self) -> bool:
-        """Whether some constant follows from the shape of a map that has another size now."""
-        asked = frozenset().union(*self._measured.values())
-        return self.moves(asked) or not self.lost.isdisjoint(asked)
+        if not self.told or self.refused or any(self._shape(name) is None for name in self.lost):
+            return False
+        self._constants.work_out_all()
+        return not self._constants.unknown
 
     def _run(self) -> None:
         """Follow the sizes from the image on."""
-        sizes, lost, askers = self._sizes, self.lost, self._askers
+        sizes, lost, reaches = self._sizes, self.lost, self._constants.reaches
         plans, changed = self.geometry.kept.setdefault(("plans",), {}), self.changed
         for name, flow in self.geometry.flows.items():
             operator = flow.operator
             if operator is None:
                 continue
-            as_is = operator.name not in changed and not (
-                operator.name in askers and self._asks(operator)
-            )
+            as_is = operator.name not in changed and not reaches(operator)
             if as_is:
                 for reading in flow.readings:
                     if reading.tensor in sizes or reading.tensor in lost:
@@ -162,33 +179,33 @@ class Resized:
                 plan = plans[name] = plan_of(self.geometry, flow, self._known[name])
             if as_is and plan.same and len(plan.reads) == 1 and plan.reads[0] in sizes:
                 sizes[name] = sizes[plan.reads[0]]
+                if plan.reads[0] in lost:
+                    lost.add(name)
                 continue
             follow = self._plain if as_is and (plan.same or plan.windows) else self._follow
             try:
                 follow(name, flow, plan)
             except (OtherError, FollowsError, RefusedError, UnknownError, *MALFORMED):
                 lost.add(name)
-                self._see_refusal(name, operator)
+                self._see_refusal(name, flow, operator)
                 if self.refused:
                     return
-
-    def _asks(self, operator: Operator) -> bool:
-        """Tell whether an operator is given a number that the sizes of other maps may change."""
-        return any(
-            tensor in self._sizes or tensor in self.lost
-            for name in operator.inputs
-            for tensor in self._measured.get(name, ())
-        )
 
     def _plain(self, name: str, flow: Flow, plan: Plan) -> None:
         """Take note of the sizes of a tensor that its plan tells."""
         before = {self._sizes_of(tensor) for tensor in plan.reads}
-        if len(before) != 1 or not self.lost.isdisjoint(plan.reads):
+        if len(before) != 1:
             raise OtherError
-        after = before.pop()
+        cells = before.pop()
+        after = sizes_behind(plan.windows, cells) if plan.windows else cells
+        if not self.lost.isdisjoint(plan.reads):
+            if min(after) < 1:
+                raise OtherError
+            self.lost.add(name)
+            self._sizes[name] = after
+            return
         if plan.windows:
-            self._slid[name] = plan, after
-            after = sizes_behind(plan.windows, after)
+            self._slid[name] = plan, cells
         self._place(name, flow, after)
 
     def _follow(self, name: str, flow: Flow, plan: Plan) -> None:
@@ -197,7 +214,7 @@ class Resized:
         operator = self.changed.get(flow.operator.name, flow.operator)
         if operator.domain or not self.lost.isdisjoint(plan.reads):
             raise OtherError
-        if operator.name in self._askers and self._asks(operator):
+        if operator.op_type != "Pad" and self._constants.reaches(operator):
             raise OtherError
         known, total = self._known[name]
         if operator.op_type in SUMMARIES:
@@ -207,7 +224,7 @@ class Resized:
         if len(before) != 1:
             raise OtherError
         after = before.pop()
-        maps = self._maps(operator, flow, after, known)
+        maps = self._maps(name, operator, flow, after, known)
         if maps is not None:
             self._arrows[name] = [(known[0][0], _steps(maps))], total
             after = tuple(found.size_out for found in maps)
@@ -225,8 +242,16 @@ class Resized:
         self._sizes[name] = after
 
     def _sizes_of(self, tensor: str) -> Sizes:
-        """Return the sizes of a tensor's followed axes."""
+        """Return the sizes of a tensor's followed axes.
+
+        Raises
+        ------
+        OtherError
+            If they are not known.
+        """
         found = self._sizes.get(tensor)
+        if found is None and tensor in self.lost:
+            raise OtherError
         return found or tracked_sizes(self.geometry.flows[tensor].layout)
 
     def _summary(self, name: str, flow: Flow) -> None:
@@ -247,6 +272,7 @@ class Resized:
 
     def _maps(
         self,
+        name: str,
         operator: Operator,
         flow: Flow,
         before: Sizes,
@@ -269,26 +295,46 @@ class Resized:
         if operator.op_type == "Identity" and operator.name in self.changed:
             return [WindowMap(1, 1, 1, 0, cells, cells) for cells in before]
         if operator.op_type == "Pad":
-            return self._padded(flow.readings[0], places, before)
+            return self._padded(name, operator, places, before)
         taps = taps_of(operator, places, len(flow.layout))
-        resolver = self._step(operator)
+        resolver = self._constants.step(operator)
         HANDLERS["", operator.op_type](resolver)
         return window_maps(resolver.state.windows[operator.name], before, taps)
 
-    def _padded(self, reading: Reading, places: Sizes, before: Sizes) -> list[WindowMap]:
-        """Return the maps of a Pad whose numbers are the same at every size."""
-        found = []
-        for place, cells in zip(places, before, strict=True):
-            read = (reading.axes or ())[place]
-            old = read.map if isinstance(read, Mapped) else None
-            if old is None:
-                found.append(WindowMap(1, 1, 1, 0, cells, cells))
-                continue
-            if not isinstance(old, WindowMap) or old.kernel != 1 or old.stride != 1:
-                raise OtherError
-            more = old.size_out - old.size_in
-            found.append(replace(old, size_in=cells, size_out=cells + more))
-        return found
+    def _padded(
+        self, name: str, operator: Operator, places: Sizes, before: Sizes
+    ) -> list[WindowMap]:
+        """Return the maps of a Pad that writes one number, by axis of the image."""
+        resolver = self._constants.step(operator)
+        (shape,) = HANDLERS["", "Pad"](resolver)
+        pads = self._pads_of(name, resolver)
+        # What a Pad of another mode adds is read from the map.
+        plain = resolver.text("mode", "constant") == "constant"
+        if not self._keeps_others(name, shape, places) or not (
+            plain or all(max(pads[place]) <= 0 for place in places)
+        ):
+            raise OtherError
+        return [
+            WindowMap.slice(-pads[place][0], 1, cells, cells + sum(pads[place]))
+            for place, cells in zip(places, before, strict=True)
+        ]
+
+    def _pads_of(self, name: str, resolver: Step) -> list[tuple[int, int]]:
+        """Return what a Pad is given by axis, and take note of it where it is something else."""
+        pads = pads_of(resolver, resolver.shape())
+        if self._constants.reaches(resolver.op):
+            self._pads[name] = pads
+        return pads
+
+    def _keeps_others(self, name: str, shape: Sizes | None, places: Sizes) -> bool:
+        """Tell whether a tensor is as large as it was along the axes that are not the image's."""
+        old = self._resolved.shapes.get(name)
+        if shape is None or old is None or len(shape) != len(old):
+            return False
+        return all(
+            here == there or axis in places
+            for axis, (here, there) in enumerate(zip(old, shape, strict=True))
+        )
 
     def _check_gates(self, used: set[int], flow: Flow, places: Sizes) -> None:
         """See that what paths through whole maps join with a map is the same at all places."""
@@ -299,76 +345,44 @@ class Resized:
                 shape = self._resolved.shapes.get(reading.tensor)
                 check_places(shape, places, len(flow.layout))
 
-    def _step(self, operator: Operator) -> Step:
-        """Return an operator as the resolver sees it at the other sizes."""
-        state = State()
-        for name in filter(None, operator.inputs):
-            state.shapes[name] = self._shape(name)
-            if name in self._resolved.dtypes:
-                state.dtypes[name] = self._resolved.dtypes[name]
-            value = None if name in self.geometry.flows else self._resolved.values.get(name)
-            if value is not None:
-                state.folded[name] = value
-        return Step(state).at(operator)
-
     def _shape(self, tensor: str) -> Sizes | None:
         """Return the shape of a tensor at the other sizes, None if unknown."""
-        if tensor in self.lost:
-            return self._shapes.get(tensor)
-        shape = self._resolved.shapes.get(tensor)
-        if shape is None or tensor not in self._sizes:
-            return shape
+        shape, cells = self._resolved.shapes.get(tensor), self._sizes.get(tensor)
+        if cells is None or shape is None:
+            return self._shapes.get(tensor) if tensor in self.lost else shape
         found = list(shape)
         places = places_of(self.geometry, self.geometry.flows[tensor].layout) or ()
-        for place, cells in zip(places, self._sizes[tensor], strict=True):
-            found[place] = cells
+        for place, count in zip(places, cells, strict=True):
+            found[place] = count
         return tuple(found)
 
-    def _see_refusal(self, tensor: str, operator: Operator) -> None:
-        """Ask the resolver whether an operator whose arrows do not follow can run at all."""
+    def _see_refusal(self, tensor: str, flow: Flow, operator: Operator) -> None:
+        """Ask the resolver whether an operator whose arrows do not follow can run at all.
+
+        If so, take note of its size.
+        """
         handler = HANDLERS.get((operator.domain, operator.op_type))
-        if not self._resizes or handler is None or operator.bodies or self._asks(operator):
+        if not self._resizes or handler is None or operator.bodies:
             return
+        resolver = self._constants.step(operator)
         try:
-            shapes = handler(self._step(operator))
+            shapes = handler(resolver)
+            if operator.op_type == "Pad":
+                self._pads_of(tensor, resolver)
         except RefusedError as error:
             self.refused_by = operator, str(error)
         except (FollowsError, UnknownError, *MALFORMED):
             return
         else:
-            self._shapes[tensor] = dict(zip(operator.outputs, shapes, strict=False)).get(tensor)
+            shape = dict(zip(operator.outputs, shapes, strict=False)).get(tensor)
+            self._shapes[tensor] = shape
+            places = places_of(self.geometry, flow.layout)
+            if shape is None or places is None or not self._keeps_others(tensor, shape, places):
+                return
+            if all(shape[place] > 0 for place in places):
+                self._sizes[tensor] = tuple(shape[place] for place in places)
 
 
 def _steps(maps: Sequence[WindowMap]) -> Steps:
     """Return the steps of a sweep through the maps of all axes of the image."""
     return tuple(step(axis, found) for axis, found in enumerate(maps) if not found.identity)
-
-
-def _measured(geometry: Geometry) -> tuple[Mapping[str, frozenset[str]], frozenset[str]]:
-    """Return the constants that follow from the shapes of maps, with these maps, and who reads it.
-
-    Returns
-    -------
-    (mapping, frozenset)
-        The maps by the name of the constant; the names of the operators that are given one.
-    """
-    if ("measured",) not in geometry.kept:
-        flows, found = geometry.flows, dict[str, frozenset[str]]()
-        operators = geometry.resolution.operators
-        read = {name for operator in operators for name in operator.inputs if name}
-        for operator in operators:
-            # Beside a map that is followed an operator may make one that is not: a mask, indices.
-            made = [name for name in operator.outputs if name in read and name not in flows]
-            if not made:
-                continue
-            asked = {name for name in operator.inputs if name in flows}
-            if operator.bodies:
-                asked.update(flows)
-            elif found:
-                asked.update(*(found.get(name, ()) for name in operator.inputs))
-            if asked:
-                found.update(dict.fromkeys(made, frozenset(asked)))
-        askers = (op.name for op in operators if found and not found.keys().isdisjoint(op.inputs))
-        geometry.kept["measured",] = found, frozenset(askers)
-    kept: tuple[Mapping[str, frozenset[str]], frozenset[str]] = geometry.kept["measured",]
-    return kept

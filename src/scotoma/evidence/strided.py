@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -186,9 +186,9 @@ def is_even(facts: Facts, layers: Iterable[Strided], size: Sequence[int]) -> boo
     if there is not None and there.told and there.refused:
         return None
     if there is not None and there.runs:
-        cells = [(s, there.along(s.operator.inputs[0], s.label)) for s in known]
-        if all(count is not None for _, count in cells):
-            return not any(s.uneven_at(np.array([count])).any() for s, count in cells)
+        found = [_is_uneven_there(layer, there) for layer in known]
+        if None not in found:
+            return not any(found)
     if any(layer.size != layer.window.size_in for layer in known):
         anew = facts.at(size)
         return None if anew is None else not any(s.uneven for s in strided_layers(anew))
@@ -207,3 +207,16 @@ def is_even(facts: Facts, layers: Iterable[Strided], size: Sequence[int]) -> boo
         if Strided(layer.operator, layer.label, w, w.size_in, w.pad_begin, w.pad_end).uneven:
             return False
     return True
+
+
+def _is_uneven_there(layer: Strided, there: Resized) -> bool | None:
+    """Tell whether a layer is uneven at another size, None where its input's is not known."""
+    tensor = layer.operator.inputs[0]
+    cells = there.along(tensor, layer.label)
+    if cells is None:
+        return None
+    before, after = there.padding_in_front(tensor, layer.label)
+    window = replace(layer.window, size_in=cells)
+    begin, end = window.pad_begin + before, window.pad_end + after
+    moved = replace(layer, window=window, size=cells - before - after, begin=begin, end=end)
+    return bool(moved.uneven_at(np.array([cells])).any())
