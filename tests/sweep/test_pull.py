@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from networks import examples
 
-from scotoma.sweep import pull as module
-from scotoma.sweep.pull import Semiring, pull
+from scotoma.sweep import along as module
+from scotoma.sweep.along import Semiring
+from scotoma.sweep.pull import pull
 from scotoma.trace.field import Field
 from scotoma.trace.index_map import IndexMap, Taps, TapsMap, WindowMap
 from scotoma.trace.layout import Digit, Grid, Layout, collapsed, of_grid
@@ -94,6 +95,7 @@ def test_long_kernels_equal_tap_by_tap(
     array = np.random.default_rng(0).uniform(0, 1, 40) * (np.arange(40) % 7 == 0)
     long = [pulled(window, a, s) for s, a in ((Semiring.COUNT, array), (Semiring.REACH, array > 0))]
     monkeypatch.setattr(module, "LONG_KERNEL", 1000)
+    monkeypatch.setattr(module, "slide_of", module.Slide)
     short = [
         pulled(window, a, s) for s, a in ((Semiring.COUNT, array), (Semiring.REACH, array > 0))
     ]

@@ -15,7 +15,8 @@ from text_models import facts_of
 
 from scotoma.evidence.position import blind_heads
 from scotoma.facts import Facts
-from scotoma.sweep.pull import Semiring, pull, pull_steps, steps_of
+from scotoma.sweep.along import Semiring
+from scotoma.sweep.pull import pull, pull_steps, steps_of
 from scotoma.sweep.support import behind
 from scotoma.sweep.sweep import run
 from scotoma.trace.layout import axis_of, tracked_sizes

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scotoma.sweep.pull import Semiring, pull
+from scotoma.sweep import Semiring
+from scotoma.sweep.pull import pull
 from scotoma.sweep.support import axes_of_array, behind
 from scotoma.sweep.sweep import run
 from scotoma.trace.index_map import TapsMap

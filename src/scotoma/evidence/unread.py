@@ -9,7 +9,8 @@ import numpy as np
 
 from scotoma.evidence.resized import Resized
 from scotoma.sweep import Semiring, sweep
-from scotoma.sweep.pull import Slide, pull, pull_steps
+from scotoma.sweep.along import Slide
+from scotoma.sweep.pull import pull, pull_steps
 from scotoma.sweep.sweep import arrows
 from scotoma.trace.layout import tracked_sizes
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from scotoma.errors import UnfitError
 from scotoma.measure.influence import Structural
-from scotoma.sweep.pull import Semiring
+from scotoma.sweep.along import Semiring
 from scotoma.sweep.support import axes_of_array
 from scotoma.sweep.sweep import run
 from scotoma.trace.layout import tracked_sizes

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from scotoma.sweep.along import Semiring
 from scotoma.sweep.coverage import Coverage, Dead, coverage, dead_pixels, path_counts
 from scotoma.sweep.losses import Loss, losses
-from scotoma.sweep.pull import Semiring
 from scotoma.sweep.sweep import Map, Other, sweep, sweep_both
 
 __all__ = [

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scotoma import metrics
-from scotoma.sweep.pull import Semiring
+from scotoma.sweep.along import Semiring
 from scotoma.sweep.sweep import sweep
 
 if TYPE_CHECKING:

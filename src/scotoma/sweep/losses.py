@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scotoma.sweep.pull import Semiring, pull, pull_steps
+from scotoma.sweep.along import Semiring
+from scotoma.sweep.pull import pull, pull_steps
 from scotoma.sweep.sweep import arrows, run
 from scotoma.trace.layout import tracked_sizes
 

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scotoma.sweep.pull import Semiring, most_taps, pull, pull_steps
+from scotoma.sweep.along import Semiring
+from scotoma.sweep.pull import most_taps, pull, pull_steps
 
 if TYPE_CHECKING:
-    from scotoma.sweep.pull import Array, Steps
+    from scotoma.sweep.along import Array
+    from scotoma.sweep.pull import Steps
     from scotoma.trace.layout import Layout
     from scotoma.trace.reading import Reading
 

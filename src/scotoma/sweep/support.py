@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scotoma.sweep.pull import Semiring
+from scotoma.sweep.along import Semiring
 from scotoma.sweep.sweep import arrows, run
 from scotoma.trace.layout import tracked_sizes
 from scotoma.trace.reading import Flow

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scotoma.sweep.along import Semiring
 from scotoma.sweep.piece import Piece, add, pulled_pieces
-from scotoma.sweep.pull import Semiring, steps_of
+from scotoma.sweep.pull import steps_of
 from scotoma.trace.layout import cells_per_place, tracked_sizes
 from scotoma.trace.reading import Flow, Reading, used_readings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from scotoma.sweep.pull import Array, Steps
+    from scotoma.sweep.along import Array
+    from scotoma.sweep.pull import Steps
     from scotoma.trace.geometry import Geometry
 
 LEAST_LOSS = 1e-14
