@@ -135,7 +135,7 @@ def relative(counts: Map, step: Sequence[int]) -> Map:
         slice(max(0, n // 2 - s // 2 - 1), n // 2 + s // 2 + 1)
         for n, s in zip(counts.shape, step, strict=True)
     )
-    centre = float(counts[block].mean())
+    centre = _mean(counts[block])
     return counts / centre if centre > 0 else counts
 
 
@@ -154,10 +154,14 @@ def lost(kept: tuple[Map, Map], *, sides: int) -> float | None:
     >>> lost((np.array([1.0, 2, 3, 2, 1]) / 3, np.array([2.0, 3, 3, 3, 2]) / 3), sides=1)
     0.5
     """
-    real, full = (
-        float(np.mean([m[block].mean() for block in blocks(m.shape, sides)])) for m in kept
-    )
+    where = list(blocks(kept[0].shape, sides))
+    real, full = (sum(_mean(m[block]) for block in where) / len(where) for m in kept)
     return max(0.0, 1.0 - real / full) if full > 0 else None
+
+
+def _mean(values: Map) -> float:
+    """Return the mean of all values."""
+    return float(np.add.reduce(values, axis=None)) / values.size
 
 
 def blocks(shape: tuple[int, ...], sides: int) -> Iterator[tuple[slice, ...]]:
@@ -198,11 +202,13 @@ def _profile(values: Map, axis: int, depth: int) -> Map:
     for other in reversed(range(values.ndim)):
         if other != axis:
             n = values.shape[other]
-            middle = range(max(0, n // 2 - depth), n // 2 + depth)
-            values = values.take(middle, axis=other).mean(axis=other)
+            middle = slice(max(0, n // 2 - depth), n // 2 + depth)
+            values = values[(slice(None),) * other + (middle,)].mean(axis=other)
     if depth == 1:
         return values
-    padded = np.pad(values, (depth // 2, depth - 1 - depth // 2), mode="edge")
+    before, after = depth // 2, depth - 1 - depth // 2
+    ends = np.repeat(values[:1], before), np.repeat(values[-1:], after)
+    padded = np.concatenate((ends[0], values, ends[1]))
     return np.convolve(padded, np.ones(depth) / depth, mode="valid")
 
 

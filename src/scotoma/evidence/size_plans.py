@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from scotoma.evidence.window_maps import SLIDING, OtherError, taps_of
 from scotoma.trace.index_map import Taps
-from scotoma.trace.layout import is_tracked
+from scotoma.trace.layout import is_tracked, whole_grid
 
 if TYPE_CHECKING:
     from scotoma.loader.model import Operator
@@ -90,12 +90,23 @@ def places_of(geometry: Geometry, layout: Layout) -> Sizes | None:
     """Return the axes of a tensor that are the image's, None where it is followed otherwise."""
     key = ("places", id(layout))
     if key not in geometry.kept:
-        axes = [axis for axis in geometry.axes_of(layout) if axis is not None]
-        others = (axis for i, axis in enumerate(layout) if i not in axes)
-        whole = len(axes) == geometry.rank and not any(map(is_tracked, others))
-        geometry.kept[key] = tuple(sorted(axes)) if whole else None
+        geometry.kept[key] = _places(layout, geometry.rank)
     places: Sizes | None = geometry.kept[key]
     return places
+
+
+def _places(layout: Layout, rank: int) -> Sizes | None:
+    """Return the axes that are whole grids of the image, None unless it is all that is followed."""
+    found: dict[int, int] = {}
+    for i, axis in enumerate(layout):
+        if len(axis) == 1 and axis[0].grid is None:
+            continue
+        grid = whole_grid(axis)
+        if grid is not None and grid.label is not None and grid.label not in found:
+            found[grid.label] = i
+        elif is_tracked(axis):
+            return None
+    return tuple(found.values()) if len(found) == rank else None
 
 
 def check_constants(geometry: Geometry, operator: Operator, places: Sizes, rank: int) -> None:
