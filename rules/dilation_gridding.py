@@ -37,7 +37,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
-from scotoma.evidence.gridding import gap_makers, sparse_layers
+from scotoma.evidence.gridding import gap_makers, reading_unlike, sparse_layers
 from scotoma.evidence.hidden import hidden, slide
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta, RuleOptions, option
@@ -79,7 +79,7 @@ class DilationGridding(Rule):
             return
         wanted = facts.options(Options)
         worst: tuple[Fraction, str, Support, list[Operator]] | None = None
-        for head in facts.heads[: wanted.maps]:
+        for head in reading_unlike(geometry, facts.heads[: wanted.maps]):
             layers = sparse_layers(geometry, head)
             read = facts.support(head) if layers else None
             if read is None or (density := read.density(dead.mask)) >= wanted.limit:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scotoma.sweep.support import behind, support
+from scotoma.sweep.sweep import arrows
 from scotoma.trace.index_map import WindowMap
 from scotoma.trace.reading import AxisRead, Flow, Mapped, Reading
 
@@ -51,6 +52,29 @@ def _is_sparse(window: WindowMap) -> bool:
 
 def _extent(window: WindowMap) -> int:
     return (window.kernel - 1) * window.dilation + 1
+
+
+def reading_unlike(geometry: Geometry, tensors: Sequence[str]) -> list[str]:
+    """Return the tensors but for those that read the image just as an earlier one does.
+
+    Two tensors do so if the same windows lead to both from the same tensor.
+    """
+    if len(tensors) < 2:
+        return list(tensors)
+    known, kinds = arrows(geometry, local=True), dict[str, int]()
+    met: dict[object, int] = {}
+    for name in geometry.flows:
+        used = known[name][0]
+        if len(used) == 1 and used[0][1] == ():
+            kinds[name] = kinds[used[0][0].tensor]
+            continue
+        told = used and all(steps is not None for _, steps in used)
+        key = tuple((kinds[reading.tensor], steps) for reading, steps in used) if told else name
+        kinds[name] = met.setdefault(key, len(met))
+    first: dict[int, str] = {}
+    for name in tensors:
+        first.setdefault(kinds[name], name)
+    return list(first.values())
 
 
 def without_gaps(geometry: Geometry, names: Container[str]) -> Geometry:

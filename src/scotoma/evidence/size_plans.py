@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
-from scotoma.evidence.window_maps import SLIDING, OtherError, taps_of
+from scotoma.evidence.window_maps import CONVOLUTIONS, SLIDING, OtherError, taps_of
 from scotoma.trace.index_map import Taps
 from scotoma.trace.layout import is_tracked, whole_grid
 
@@ -22,11 +22,16 @@ if TYPE_CHECKING:
 
 SCALED = frozenset({"DequantizeLinear", "QuantizeLinear"})
 """Operators that may hold a number for every place of one axis."""
-PARAMETERS = SCALED | {"BatchNormalization", "Conv", "Dropout", "Pad", "Split"}
+QUANTISED = frozenset(
+    {"QLinearAdd", "QLinearConcat", "QLinearLeakyRelu", "QLinearMul", "QLinearSigmoid"}
+)
+"""Operators of onnxruntime that work as those of the standard, on quantised maps."""
+PARAMETERS = SCALED | CONVOLUTIONS | {"BatchNormalization", "Dropout", "Pad", "Split"}
 """Operators whose inputs but the first are not joined with it place by place."""
 PLAIN = (
     SLIDING
     | PARAMETERS
+    | QUANTISED
     | frozenset(
         {
             "Abs", "Add", "Cast", "Clip", "Concat", "Div", "Elu", "Erf", "Exp", "HardSigmoid",
@@ -63,7 +68,7 @@ def plan_of(geometry: Geometry, flow: Flow, known: Arrows) -> Plan:
     alone = len(used) == len(flow.readings) == 1
     reads: tuple[str, ...] = (flow.readings[0].tensor,) if alone else ()
     reads = reads or tuple(dict.fromkeys(reading.tensor for reading in flow.readings))
-    if operator is None or operator.op_type not in PLAIN or operator.domain:
+    if operator is None or operator.op_type not in PLAIN or not _is_known(geometry, operator):
         return Plan(reads)
     if alone and len(operator.inputs) == 1 and used[0][1] == () and operator.op_type != "Split":
         return Plan(reads, same=True)
@@ -84,6 +89,15 @@ def plan_of(geometry: Geometry, flow: Flow, known: Arrows) -> Plan:
     except OtherError:
         pass
     return Plan(reads)
+
+
+def _is_known(geometry: Geometry, operator: Operator) -> bool:
+    """Tell whether the type of an operator says what it does."""
+    if operator.op_type == "FusedConv":
+        # A constant that it adds has a size of its own.
+        maps = all(name in geometry.flows for name in operator.inputs[3:] if name)
+        return operator.domain == "com.microsoft" and maps
+    return operator.domain == ("com.microsoft" if operator.op_type in QUANTISED else "")
 
 
 def places_of(geometry: Geometry, layout: Layout) -> Sizes | None:

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     Sizes = tuple[int, ...]
 
-SLIDING = frozenset({"AveragePool", "Conv", "LpPool", "MaxPool"})
+CONVOLUTIONS = frozenset({"Conv", "FusedConv", "QLinearConv"})
+SLIDING = CONVOLUTIONS | {"AveragePool", "LpPool", "MaxPool"}
 
 
 class OtherError(Exception):
@@ -42,7 +43,7 @@ def taps_of(operator: Operator, places: Sizes, axes: int) -> Taps:
         raise OtherError
     if operator.attributes.get("channels_last") == 1:
         raise OtherError
-    if operator.op_type == "Conv":
+    if operator.op_type in CONVOLUTIONS:
         return Taps.ALL
     return Taps.PADDED if operator.attributes.get("count_include_pad") == 1 else Taps.REAL
 

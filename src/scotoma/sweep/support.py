@@ -63,9 +63,12 @@ class Support:
         dead
             Pixels that are left out, since no unit at all reads them.
         """
-        inside = self.mask[self.box]
-        alive = inside if dead is None else inside[~dead[self.box]]
-        return Fraction(int(alive.sum()), alive.size) if alive.size else Fraction(1)
+        box = self.box
+        inside = self.mask[box]
+        if inside.all():
+            return Fraction(1)
+        alive = inside if dead is None else inside[~dead[box]]
+        return Fraction(int(np.count_nonzero(alive)), alive.size) if alive.size else Fraction(1)
 
 
 def support(geometry: Geometry, tensor: str, cell: Sequence[int] | None = None) -> Support | None:
