@@ -1,12 +1,14 @@
 """What a network makes of an image without content: one number per channel, away from borders.
 
 Every cell of a feature map sees the same, so that a convolution is a matrix (its taps summed up),
-and pooling, padding and resizing change nothing. Spatial axes have size 1 in the arrays here.
+and pooling, padding and resizing change nothing. Spatial axes have size 1 in the arrays here, and
+in front of a tensor's axes there is one for the images, which are all followed at once. What is
+not known of an image is NaN.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +24,12 @@ if TYPE_CHECKING:
     from scotoma.loader.model import Operator
 
     Array = NDArray[np.float64]
+    _Handler = Callable[[Facts, Operator, Array, list[Array]], Array]
 
 MOST_NUMBERS = 1 << 22
 """Tensors of more numbers are not worked out."""
+SMALL = 4096
+"""Constants of so many numbers are kept."""
 _SAME = frozenset(
     {"AveragePool", "Cast", "Dropout", "GlobalAveragePool", "GlobalMaxPool",
      "Identity", "MaxPool", "Pad", "Resize", "Upsample"}
@@ -62,7 +67,26 @@ class _UnknownError(Exception):
     """What an operator makes of a flat image is not known."""
 
 
-def flat_features(facts: Facts, values: Sequence[float]) -> list[dict[str, Array]]:
+class FlatImage(Mapping[str, "Array"]):
+    """The tensors that are known of one of several flat images, by name, without its axis."""
+
+    def __init__(self, known: Mapping[str, Array], place: int) -> None:
+        self._known, self._place = known, place
+
+    def __getitem__(self, name: str) -> Array:
+        found: Array = self._known[name][self._place]
+        if np.isnan(found.flat[0]):
+            raise KeyError(name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._known if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def flat_features(facts: Facts, values: Sequence[float]) -> list[FlatImage]:
     """Return the tensors of the main graph for images of one value each, those that are known.
 
     Parameters
@@ -72,102 +96,126 @@ def flat_features(facts: Facts, values: Sequence[float]) -> list[dict[str, Array
 
     Returns
     -------
-    list of dict
-        By name; arrays of the rank of the tensor, with size 1 along the axes of the image.
+    list of FlatImage
+        Arrays of the rank of the tensor, with size 1 along the axes of the image.
     """
     examined = facts.resolution.examined
-    known: list[dict[str, Array]] = [{} for _ in values]
+    known: dict[str, Array] = {}
+    images = [FlatImage(known, place) for place in range(len(values))]
     if examined is None or examined.shape is None:
-        return known
+        return images
     if all(examined.shape[axis] == 1 for axis in examined.spatial_axes):  # no image but a vector
-        return known
+        return images
     shape = [1 if a in examined.spatial_axes else size for a, size in enumerate(examined.shape)]
-    if np.prod(shape, dtype=np.float64) > MOST_NUMBERS:
-        return known
-    for image, value in zip(known, values, strict=True):
-        image[examined.name] = np.full(shape, value, np.float64)
-    follow_flat(facts, known, facts.operators)
-    return known
+    if 0 < prod(shape) <= MOST_NUMBERS:
+        known[examined.name] = np.array([np.full(shape, value, np.float64) for value in values])
+        follow_flat(facts, known, facts.operators)
+    return images
 
 
-def follow_flat(
-    facts: Facts, images: Sequence[dict[str, Array]], operators: Iterable[Operator]
-) -> None:
+def follow_flat(facts: Facts, known: dict[str, Array], operators: Iterable[Operator]) -> None:
     """Add what some operators, in topological order, make of flat tensors, where it is known.
 
     Parameters
     ----------
-    images
-        Tensors by name, of several images: the weights are read once for all of them.
+    known
+        Tensors by name, of one image or of as many as there are.
     """
-    for operator in operators:
-        if not operator.outputs:
-            continue
-        constants: dict[str, Array] = {}
-        for known in images:
-            if any(name in known for name in operator.inputs):
-                made = _made(facts, operator, known, constants)
+    with np.errstate(all="ignore"):
+        for operator in operators:
+            if operator.outputs and any(name in known for name in operator.inputs):
+                made = _made(facts, operator, known)
                 if made is not None:
                     known[operator.outputs[0]] = made
 
 
-def _made(
-    facts: Facts, operator: Operator, known: Mapping[str, Array], constants: dict[str, Array]
-) -> Array | None:
-    """Return an operator's output for flat inputs, None where it is not known."""
+def _made(facts: Facts, operator: Operator, known: Mapping[str, Array]) -> Array | None:
+    """Return an operator's output for flat inputs, None where it is not known of any image."""
     try:
-        with np.errstate(all="ignore"):
-            made = _apply(facts, operator, known, constants)
+        made = _apply(facts, operator, known)
     except (_UnknownError, WeightsUnavailableError, ValueError, IndexError):
         return None
     out = facts.shape(operator.outputs[0])
-    if out is None or made.ndim != len(out) or not np.isfinite(made).all():
+    if out is None or made.ndim != len(out) + 1 or not made.size:
         return None
-    fits = all(own in {1, size} for own, size in zip(made.shape, out, strict=True))
-    return made if fits else None
+    if any(own not in {1, size} for own, size in zip(made.shape[1:], out, strict=True)):
+        return None
+    if np.isfinite(made).all():
+        return made
+    finite = np.asarray(np.isfinite(made).reshape(len(made), -1).all(axis=1))
+    if not finite.any():
+        return None
+    return np.where(finite.reshape(-1, *(1,) * len(out)), made, np.nan)
 
 
-def _apply(
-    facts: Facts, operator: Operator, known: Mapping[str, Array], constants: dict[str, Array]
-) -> Array:
-    """Return an operator's output for flat inputs; the constants that it read are kept."""
+def _apply(facts: Facts, operator: Operator, known: Mapping[str, Array]) -> Array:
+    """Return an operator's output for flat inputs."""
     kind, names = operator.op_type, [name for name in operator.inputs if name]
-
-    def get(name: str) -> Array:
-        if name in known:
-            return known[name]
-        if name not in constants:
-            constants[name] = _constant(facts, name)
-        return constants[name]
-
     if operator.domain:
         raise _UnknownError
-    if names[0] not in known and kind not in _BINARY and kind != "Concat":
+    joins = kind in _BINARY or kind == "Concat"
+    if names[0] not in known and not joins:
         raise _UnknownError
     if kind in _SAME:
         return known[names[0]]
     if kind in _UNARY:
         return _UNARY[kind](known[names[0]])
-    if kind in _BINARY:
-        made = get(names[0])
-        for name in names[1:]:
-            other = get(name)
-            if np.prod(np.broadcast_shapes(made.shape, other.shape), dtype=float) > MOST_NUMBERS:
-                raise _UnknownError
-            made = _BINARY[kind](made, other)
-        return made
-    if kind == "Concat":
-        return _concatenated(facts, operator, [get(name) for name in names])
+    if joins:
+        parts = [known[n] if n in known else _constant(facts, n)[None] for n in names]
+        return _concatenated(facts, operator, parts) if kind == "Concat" else _joined(kind, parts)
     handler = _HANDLERS.get(kind)
     if handler is None:
         raise _UnknownError
-    return handler(facts, operator, known[names[0]], [get(name) for name in names[1:]])
+    if any(name in known for name in names[1:]):
+        return _one_by_one(facts, operator, handler, known)
+    return handler(facts, operator, known[names[0]], [_constant(facts, n) for n in names[1:]])
+
+
+def _one_by_one(
+    facts: Facts, operator: Operator, handler: _Handler, known: Mapping[str, Array]
+) -> Array:
+    """Return an operator's output where others of its inputs than the first depend on the image."""
+    names = [name for name in operator.inputs if name]
+    images = max(len(known[name]) for name in names if name in known)
+    stacks = {
+        n: np.broadcast_to(known[n], (images, *known[n].shape[1:])) for n in names if n in known
+    }
+    made = []
+    for place in range(images):
+        rest = [stacks[n][place] if n in stacks else _constant(facts, n) for n in names[1:]]
+        made.append(handler(facts, operator, stacks[names[0]][place : place + 1], rest))
+    return np.concatenate(made)
+
+
+def _joined(kind: str, parts: list[Array]) -> Array:
+    """Return what a sum or product of tensors makes, all with the axis of the images in front."""
+    rank = max(part.ndim for part in parts)
+    made, *others = (
+        part.reshape(len(part), *(1,) * (rank - part.ndim), *part.shape[1:]) for part in parts
+    )
+    for other in others:
+        shapes = made.shape[1:], other.shape[1:]
+        if shapes[0] != shapes[1] and prod(np.broadcast_shapes(*shapes)) > MOST_NUMBERS:
+            raise _UnknownError
+        made = _BINARY[kind](made, other)
+    return made
 
 
 def _constant(facts: Facts, name: str) -> Array:
     if name not in facts.resolution.constants:
         raise _UnknownError
-    return weights_of(facts, name)
+    kept = facts.once(_small_constants)
+    if name not in kept:
+        found = weights_of(facts, name)
+        if found.size > SMALL:
+            return found
+        kept[name] = found
+    return kept[name]
+
+
+def _small_constants(_: Facts) -> dict[str, Array]:
+    """Return where constants are kept that were read: phases are followed through the same ones."""
+    return {}
 
 
 def _number(operator: Operator, key: str, default: float) -> float:
@@ -178,10 +226,11 @@ def _number(operator: Operator, key: str, default: float) -> float:
 def _concatenated(facts: Facts, operator: Operator, parts: list[Array]) -> Array:
     axis = operator.attributes.get("axis", 0)
     shape = facts.shape(operator.outputs[0])
-    if not isinstance(axis, int) or shape is None:
+    if not isinstance(axis, int) or shape is None or not -len(shape) <= axis < len(shape):
         raise _UnknownError
-    made = np.concatenate(parts, axis)
-    if made.shape[axis] != shape[axis]:
+    images, axis = max(map(len, parts)), axis % len(shape)
+    made = np.concatenate([np.broadcast_to(p, (images, *p.shape[1:])) for p in parts], axis + 1)
+    if made.shape[axis + 1] != shape[axis]:
         raise _UnknownError
     return made
 
@@ -217,22 +266,28 @@ def groups_of(operator: Operator) -> int:
 
 
 def _convolution(facts: Facts, operator: Operator, data: Array, rest: list[Array]) -> Array:
-    if data.ndim < 3 or data.size != data.shape[1]:
+    images, rank, groups = len(data), data.ndim - 1, groups_of(operator)
+    if rank < 3 or prod(data.shape[1:]) != data.shape[2]:
+        raise _UnknownError
+    sums = rest[0].reshape(*rest[0].shape[:2], -1).sum(2)
+    if groups < 1 or len(sums) % groups or data.shape[2] % groups:
         raise _UnknownError
     transposed = operator.op_type == "ConvTranspose"
-    taps = contracted(rest[0], data.reshape(-1), groups_of(operator), transposed=transposed)
-    made = taps.reshape(len(taps), -1).sum(1)
+    blocks = sums.reshape(groups, len(sums) // groups, -1)
+    if not transposed:
+        blocks = blocks.swapaxes(1, 2)
+    made = (data.reshape(images, groups, 1, -1) @ blocks).reshape(images, -1)
     if transposed:  # the mean over the phases
         made = made / prod(window.stride for window in facts.windows(operator) or ())
     if len(rest) > 1:
         made = made + rest[1]
-    return np.asarray(made.reshape(1, -1, *([1] * (data.ndim - 2))))
+    return np.asarray(made.reshape(images, 1, -1, *([1] * (rank - 2))))
 
 
 def _normalised(_: Facts, operator: Operator, data: Array, rest: list[Array]) -> Array:
     if len(operator.outputs) > 1 or operator.attributes.get("training_mode", 0) == 1:
         raise _UnknownError
-    spread = [1, -1, *([1] * (data.ndim - 2))]
+    spread = [1, -1, *([1] * (data.ndim - 3))]
     scale, shift, mean, variance = (p.reshape(spread) for p in rest[:4])
     epsilon = _number(operator, "epsilon", 1e-5)
     return np.asarray((data - mean) / np.sqrt(variance + epsilon) * scale + shift)
@@ -253,7 +308,7 @@ def _quantised(facts: Facts, operator: Operator, data: Array, rest: list[Array])
     if dtype is None or dtype.kind not in "iu":
         raise _UnknownError
     bounds = np.iinfo(dtype)
-    return np.clip(np.round(data / scale) + zero, bounds.min, bounds.max)
+    return (np.rint(data / scale) + zero).clip(bounds.min, bounds.max)
 
 
 def _dequantised(_: Facts, operator: Operator, data: Array, rest: list[Array]) -> Array:
@@ -264,8 +319,8 @@ def _dequantised(_: Facts, operator: Operator, data: Array, rest: list[Array]) -
 def _spread(operator: Operator, data: Array, rest: list[Array]) -> tuple[Array, Array]:
     """Return scale and zero point, of one number each or one per cell of the operator's axis."""
     axis = operator.attributes.get("axis", 1)
-    shape = [1] * data.ndim
-    if isinstance(axis, int) and -data.ndim <= axis < data.ndim:
+    shape = [1] * (data.ndim - 1)
+    if isinstance(axis, int) and -len(shape) <= axis < len(shape):
         shape[axis] = -1
     scale, zero = rest[0], rest[1] if len(rest) > 1 else np.zeros(())
     return (
@@ -288,8 +343,11 @@ def _hard_sigmoid(_: Facts, operator: Operator, data: Array, __: list[Array]) ->
 
 
 def _transposed(_: Facts, operator: Operator, data: Array, __: list[Array]) -> Array:
-    perm: Any = operator.attributes.get("perm")
-    return np.transpose(data, perm if isinstance(perm, tuple) else None)
+    rank, perm = data.ndim - 1, operator.attributes.get("perm")
+    order: Any = perm if isinstance(perm, tuple) else range(rank)[::-1]
+    if sorted(order) != list(range(rank)):
+        raise _UnknownError
+    return np.transpose(data, (0, *(axis + 1 for axis in order)))
 
 
 def _reduced(facts: Facts, operator: Operator, data: Array, _: list[Array]) -> Array:
@@ -299,28 +357,29 @@ def _reduced(facts: Facts, operator: Operator, data: Array, _: list[Array]) -> A
         raise _UnknownError
     if len(after) == len(before):
         same = all(a in {b, 1} and (a == b or own == 1)
-                   for a, b, own in zip(after, before, data.shape, strict=True))  # fmt: skip
+                   for a, b, own in zip(after, before, data.shape[1:], strict=True))  # fmt: skip
         if same:
             return data
-    elif data.size == np.prod(after):
-        return data.reshape(after)
+    elif prod(data.shape[1:]) == prod(after):
+        return data.reshape(len(data), *after)
     raise _UnknownError
 
 
 def _reshaped(facts: Facts, operator: Operator, data: Array, _: list[Array]) -> Array:
     """Handle a reshape of something without places."""
     after = facts.shape(operator.outputs[0])
-    if after is None or facts.shape(operator.inputs[0]) != data.shape:
+    if after is None or facts.shape(operator.inputs[0]) != data.shape[1:]:
         raise _UnknownError
-    return data.reshape(after)
+    return data.reshape(len(data), *after)
 
 
 def _dense(facts: Facts, operator: Operator, data: Array, rest: list[Array]) -> Array:
-    if facts.shape(operator.inputs[0]) != data.shape:
+    if facts.shape(operator.inputs[0]) != data.shape[1:]:
         raise _UnknownError
     if operator.op_type == "MatMul":
-        return np.asarray(data @ rest[0])
-    one = data.T if operator.attributes.get("transA", 0) else data
+        more = max(0, rest[0].ndim - data.ndim + 1)
+        return np.asarray(data.reshape(len(data), *(1,) * more, *data.shape[1:]) @ rest[0])
+    one = data.swapaxes(1, 2) if operator.attributes.get("transA", 0) else data
     two = rest[0].T if operator.attributes.get("transB", 0) else rest[0]
     made = _number(operator, "alpha", 1.0) * (one @ two)
     if len(rest) > 1:
@@ -328,7 +387,7 @@ def _dense(facts: Facts, operator: Operator, data: Array, rest: list[Array]) -> 
     return np.asarray(made)
 
 
-_HANDLERS: Mapping[str, Callable[[Facts, Operator, Array, list[Array]], Array]] = {
+_HANDLERS: Mapping[str, _Handler] = {
     "BatchNormalization": _normalised,
     "Clip": _clipped,
     "Conv": _convolution,

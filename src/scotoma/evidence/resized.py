@@ -16,7 +16,14 @@ from scotoma.evidence.size_plans import (
     places_of,
     plan_of,
 )
-from scotoma.evidence.window_maps import OtherError, sizes_behind, taps_of, window_maps
+from scotoma.evidence.window_maps import (
+    OtherError,
+    padded_maps,
+    sizes_behind,
+    sliced_maps,
+    taps_of,
+    window_maps,
+)
 from scotoma.resolve.passes import HANDLERS, MALFORMED
 from scotoma.resolve.shapes_move import pads_of
 from scotoma.resolve.step import FollowsError, RefusedError, UnknownError
@@ -283,6 +290,8 @@ class Resized:
         None for one that works place by place.
         """
         places = places_of(self.geometry, flow.layout)
+        if places is not None and operator.op_type in {"Pad", "Slice"}:
+            return self._selected(name, operator, places, before, known)
         if places is None or operator.op_type not in PLAIN:
             raise OtherError
         check_constants(self.geometry, operator, places, len(flow.layout))
@@ -294,30 +303,27 @@ class Resized:
             raise OtherError
         if operator.op_type == "Identity" and operator.name in self.changed:
             return [WindowMap(1, 1, 1, 0, cells, cells) for cells in before]
-        if operator.op_type == "Pad":
-            return self._padded(name, operator, places, before)
         taps = taps_of(operator, places, len(flow.layout))
         resolver = self._constants.step(operator)
         HANDLERS["", operator.op_type](resolver)
         return window_maps(resolver.state.windows[operator.name], before, taps)
 
-    def _padded(
-        self, name: str, operator: Operator, places: Sizes, before: Sizes
+    def _selected(
+        self,
+        name: str,
+        operator: Operator,
+        places: Sizes,
+        before: Sizes,
+        known: list[tuple[Reading, Steps | None]],
     ) -> list[WindowMap]:
-        """Return the maps of a Pad that writes one number, by axis of the image."""
+        """Return the maps of a Pad or a Slice, by axis of the image."""
         resolver = self._constants.step(operator)
-        (shape,) = HANDLERS["", "Pad"](resolver)
-        pads = self._pads_of(name, resolver)
-        # What a Pad of another mode adds is read from the map.
-        plain = resolver.text("mode", "constant") == "constant"
-        if not self._keeps_others(name, shape, places) or not (
-            plain or all(max(pads[place]) <= 0 for place in places)
-        ):
+        (shape,) = HANDLERS["", operator.op_type](resolver)
+        if len(known) != 1 or known[0][1] is None or not self._keeps_others(name, shape, places):
             raise OtherError
-        return [
-            WindowMap.slice(-pads[place][0], 1, cells, cells + sum(pads[place]))
-            for place, cells in zip(places, before, strict=True)
-        ]
+        if operator.op_type == "Slice":
+            return sliced_maps(resolver, places, before)
+        return padded_maps(resolver, self._pads_of(name, resolver), places, before)
 
     def _pads_of(self, name: str, resolver: Step) -> list[tuple[int, int]]:
         """Return what a Pad is given by axis, and take note of it where it is something else."""

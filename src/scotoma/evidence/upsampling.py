@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scotoma.errors import WeightsUnavailableError
-from scotoma.evidence.flat import contracted, flat_features, follow_flat, groups_of
+from scotoma.evidence.flat import FlatImage, contracted, flat_features, follow_flat, groups_of
 from scotoma.evidence.pointwise import CONVOLUTIONS, SATURATING, STORED, UNARY, pointwise
 from scotoma.evidence.scopes import Scope, main_scope
 from scotoma.evidence.weights import dequantised, weights_of
@@ -316,7 +316,7 @@ def unevenness(facts: Facts, item: Upsampling, limit: float) -> Unevenness | Non
     Parameters
     ----------
     limit
-        Below it no flat image is looked at.
+        Up to it nothing is asked of further flat images.
 
     Raises
     ------
@@ -332,13 +332,15 @@ def unevenness(facts: Facts, item: Upsampling, limit: float) -> Unevenness | Non
         flat = _flat_response(facts, item, features)
         if flat is not None and (score := _at_the_end(facts, item, features, flat)) is not None:
             scores.append(score)
+            if score[0] <= limit:
+                break
     if scores:
         return Unevenness(*min(scores), flat_image=True)
     end = _at_the_end(facts, item, {}, response)
     return Unevenness(*min(plain, end or plain), flat_image=False)
 
 
-def _flat_images(facts: Facts) -> list[dict[str, Array]]:
+def _flat_images(facts: Facts) -> list[FlatImage]:
     """Return what the graph makes of the flat images that all upsamplings are judged by."""
     return flat_features(facts, LEVELS)
 
@@ -371,14 +373,12 @@ def _at_the_end(
         shape[item.channel_axis] = -1
     elif len(response) > 1:
         return None
-    known = {name: value for name, value in features.items() if name not in names}
-    phases = [{**known, start: column.reshape(shape)} for column in response.T]
+    read = {name for op in behind for name in op.inputs if name in features}
+    phases = {name: features[name][None] for name in read.difference(names)}
+    phases[start] = response.T.reshape(response.shape[1], *shape)
     follow_flat(facts, phases, behind)
-    reached = [name for name in names if all(name in phase for phase in phases)]
+    reached = [name for name in names if name in phases and not np.isnan(phases[name]).any()]
     inner = {name for op in behind if op.outputs[0] in reached for name in op.inputs}
-    found = [
-        score_of(np.stack([phase[name].reshape(-1) for phase in phases], axis=1))
-        for name in reached
-        if name not in inner
-    ]
+    ends = [name for name in reached if name not in inner]
+    found = [score_of(phases[name].reshape(response.shape[1], -1).T) for name in ends]
     return max((score for score in found if score is not None), default=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,7 +64,7 @@ def _read(facts: Facts, tensor: str, depth: int) -> NDArray[np.float64]:
         if kind == "Quant" and ("brevitas" in maker.domain or "qonnx" in maker.domain):
             return _rounded(facts, maker, depth)
     shape = facts.shape(tensor)
-    if shape is not None and np.prod(shape, dtype=np.float64) > LARGEST:
+    if shape is not None and prod(shape) > LARGEST:
         raise WeightsUnavailableError(f"'{tensor}' is too large to be read")
     stored = facts.weights(tensor)
     if stored.dtype.kind not in "biuf" and stored.dtype.name not in {"bfloat16", "float8_e4m3fn"}:

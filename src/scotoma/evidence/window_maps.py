@@ -1,14 +1,16 @@
-"""The maps of windows over another number of cells than in the graph as it is."""
+"""The maps of windows, paddings and cuts over other numbers of cells than in the graph as it is."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from scotoma.resolve.shapes_move import slices
 from scotoma.trace.index_map import Taps, WindowMap
 
 if TYPE_CHECKING:
     from scotoma.loader.model import Operator
+    from scotoma.resolve.step import Step
     from scotoma.resolve.window import Window
 
     Sizes = tuple[int, ...]
@@ -73,6 +75,50 @@ def _window_map(window: Window, cells: int, taps: Taps) -> WindowMap:
     return WindowMap(
         window.kernel, window.stride, window.dilation, begin, cells, out, False, taps, end
     )
+
+
+def padded_maps(
+    step: Step, pads: Sequence[tuple[int, int]], places: Sizes, cells: Sizes
+) -> list[WindowMap]:
+    """Return the maps of a Pad over so many cells, by axis of the image.
+
+    Parameters
+    ----------
+    pads
+        What is added before and after, for every axis of the tensor.
+    places
+        The axes of the tensor that are the image's.
+
+    Raises
+    ------
+    OtherError
+        If it adds copies of cells.
+    """
+    found = []
+    for place, count in zip(places, cells, strict=True):
+        begin, end = pads[place]
+        if max(begin, end) > 0 and step.text("mode", "constant") != "constant":
+            raise OtherError
+        found.append(WindowMap.slice(-begin, 1, count, count + begin + end))
+    return found
+
+
+def sliced_maps(step: Step, places: Sizes, cells: Sizes) -> list[WindowMap]:
+    """Return the maps of a Slice over so many cells, by axis of the image.
+
+    Raises
+    ------
+    OtherError
+        If it turns an axis round or leaves nothing of it.
+    """
+    cuts = {axis: range(*limits) for axis, *limits in slices(step, step.shape())}
+    found = []
+    for place, count in zip(places, cells, strict=True):
+        kept = cuts.get(place, range(count))
+        if kept.step < 0 or not kept:
+            raise OtherError
+        found.append(WindowMap.slice(kept.start, kept.step, count, len(kept)))
+    return found
 
 
 def sizes_behind(windows: Sequence[Window], cells: Sizes) -> Sizes:
