@@ -79,9 +79,9 @@ class DilationGridding(Rule):
             return
         wanted = facts.options(Options)
         worst: tuple[Fraction, str, Support, list[Operator]] | None = None
-        for head in reading_unlike(geometry, facts.heads[: wanted.maps]):
-            layers = sparse_layers(geometry, head)
-            read = facts.support(head) if layers else None
+        heads = {head: sparse_layers(geometry, head) for head in facts.heads[: wanted.maps]}
+        for head in reading_unlike(geometry, [head for head, layers in heads.items() if layers]):
+            layers, read = heads[head], facts.support(head)
             if read is None or (density := read.density(dead.mask)) >= wanted.limit:
                 continue
             makers = gap_makers(geometry, head, layers[:MAX_LAYERS], dead.mask)

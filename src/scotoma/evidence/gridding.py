@@ -27,12 +27,26 @@ def sparse_layers(geometry: Geometry, tensor: str) -> list[Operator]:
 
     That is, dilation with a kernel of several taps, or a stride wider than the window.
     """
-    found = [
-        flow.operator
-        for flow in reversed(behind(geometry, [tensor]).values())
-        if flow.operator is not None and _reads_sparsely(flow)
-    ]
-    return list(dict.fromkeys(found))
+    sparse = _sparse(geometry)
+    if not sparse:
+        return []
+    there = behind(geometry, [tensor])
+    return list(dict.fromkeys(operator for name, operator in sparse.items() if name in there))
+
+
+def _sparse(geometry: Geometry) -> dict[str, Operator]:
+    """Return the operators whose windows have or leave gaps, by the name of what they make."""
+    if ("sparse",) not in geometry.kept:
+        known = arrows(geometry, local=True)
+        geometry.kept["sparse",] = {
+            name: flow.operator
+            for name, flow in geometry.flows.items()
+            if flow.operator is not None
+            and not (len(flow.readings) == 1 and known[name][0][0][1] == ())
+            and _reads_sparsely(flow)
+        }
+    found: dict[str, Operator] = geometry.kept["sparse",]
+    return found
 
 
 def _reads_sparsely(flow: Flow) -> bool:

@@ -47,9 +47,8 @@ def is_stored(facts: Facts, tensor: str) -> bool:
 
 
 def _read(facts: Facts, tensor: str, depth: int) -> NDArray[np.float64]:
-    maker = facts.producers.get(tensor)
-    known = facts.value(tensor) is not None or maker is None or depth >= LONGEST
-    if not known and maker is not None and maker.inputs:
+    value, maker = facts.value(tensor), facts.producers.get(tensor)
+    if value is None and maker is not None and maker.inputs and depth < LONGEST:
         kind = maker.op_type
         if kind in {"Cast", "Identity"} and not maker.domain:
             return _read(facts, maker.inputs[0], depth + 1)
@@ -63,10 +62,10 @@ def _read(facts: Facts, tensor: str, depth: int) -> NDArray[np.float64]:
             return _scaled(facts, maker, depth)
         if kind == "Quant" and ("brevitas" in maker.domain or "qonnx" in maker.domain):
             return _rounded(facts, maker, depth)
-    shape = facts.shape(tensor)
+    shape = facts.shape(tensor) if value is None else None
     if shape is not None and prod(shape) > LARGEST:
         raise WeightsUnavailableError(f"'{tensor}' is too large to be read")
-    stored = facts.weights(tensor)
+    stored = facts.weights(tensor) if value is None else value
     if stored.dtype.kind not in "biuf" and stored.dtype.name not in {"bfloat16", "float8_e4m3fn"}:
         raise WeightsUnavailableError(f"'{tensor}' does not hold numbers")
     return stored.astype(np.float64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from scotoma.loader.tensors import StoredTensor
     from scotoma.resolve.window import Window
 
+T = TypeVar("T")
 Shape = tuple[int, ...]
 Shapes = list["Shape | None"]
 """One entry per output of an operator; missing ones at the end are unknown."""
@@ -137,6 +138,11 @@ class Values(Mapping[str, np.ndarray]):
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self._state.value(name) is not None
+
+    def get(self, name: str, default: T | None = None) -> np.ndarray | T | None:  # type: ignore[override]
+        """Return the constant of that name, without the detour of an error where it is none."""
+        found = self._state.value(name)
+        return default if found is None else found
 
     def __iter__(self) -> Iterator[str]:
         names = dict.fromkeys((*self._state.folded, *self._state.stored))
