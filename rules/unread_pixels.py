@@ -36,6 +36,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+
 from scotoma.evidence.hidden import hidden, is_gate, may_crop, may_shrink, slide
 from scotoma.evidence.unread import every_pixel_read
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
@@ -73,7 +75,7 @@ class UnreadPixels(Rule):
         limit = facts.options(Options).limit
         if dead is None or dead.fraction <= limit:
             return
-        count, total = int(dead.mask.sum()), dead.mask.size
+        count, total = dead.count, dead.mask.size
         gated = facts.dead()
         through = " but through whole-map gates" if gated is None or gated.fraction == 0 else ""
         losses = facts.losses()
@@ -82,7 +84,7 @@ class UnreadPixels(Rule):
         where = [
             Location(
                 loss.operator.name, loss.operator.op_type, loss.tensor,
-                f"{int(loss.pixels.sum())} of the pixels are lost here",
+                f"{np.count_nonzero(loss.pixels)} of the pixels are lost here",
             )
             for loss in losses
         ] or [Location(None)]  # fmt: skip

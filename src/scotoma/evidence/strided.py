@@ -215,8 +215,8 @@ def _is_uneven_there(layer: Strided, there: Resized) -> bool | None:
     cells = there.along(tensor, layer.label)
     if cells is None:
         return None
+    if layer.window.auto_pad.startswith("SAME"):
+        return bool(layer.uneven_at(np.array([cells])).any())
     before, after = there.padding_in_front(tensor, layer.label)
-    window = replace(layer.window, size_in=cells)
-    begin, end = window.pad_begin + before, window.pad_end + after
-    moved = replace(layer, window=window, size=cells - before - after, begin=begin, end=end)
-    return bool(moved.uneven_at(np.array([cells])).any())
+    begin, end = layer.window.pad_begin + before, layer.window.pad_end + after
+    return replace(layer, size=cells - before - after, begin=begin, end=end).uneven

@@ -31,7 +31,12 @@ class Dead:
     @property
     def fraction(self) -> Fraction:
         """Share of dead pixels, exact."""
-        return Fraction(int(self.mask.sum()), self.mask.size) if self.mask.size else Fraction(0)
+        return Fraction(self.count, self.mask.size) if self.mask.size else Fraction(0)
+
+    @property
+    def count(self) -> int:
+        """Number of dead pixels."""
+        return int(np.count_nonzero(self.mask))
 
     @property
     def rows(self) -> Ranges:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scotoma.sweep.along import Semiring
+from scotoma.sweep.along import Semiring, Slide
+from scotoma.sweep.piece import Piece
 from scotoma.sweep.pull import pull, pull_steps
 from scotoma.sweep.sweep import arrows, run
 from scotoma.trace.layout import tracked_sizes
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from scotoma.loader.model import Operator
     from scotoma.trace.geometry import Geometry
+    from scotoma.trace.index_map import TapsMap
 
 MAX_SUSPECTS = 64
 """A model with more lossy operators than this gets the first ones, from the input on."""
@@ -42,17 +44,22 @@ def losses(
     An operator is one of them if some cell that it leaves unread is read by nothing that reaches
     `tensors`, and a dead pixel has a path to that cell.
     """
-    flows = geometry.flows
+    flows, known = geometry.flows, arrows(geometry, local=local)
+    wanted = {
+        reading.tensor
+        for name in flows
+        for reading, steps in known[name][0]
+        if steps is None or not all(_reads_all(index_map) for _, index_map in steps)
+    }
     unreached: dict[str, NDArray[np.bool_]] = {}
 
-    def keep(name: str, array: NDArray[np.bool_]) -> None:
-        if not array.all():
-            unreached[name] = ~array
+    def keep(name: str, piece: Piece) -> None:
+        if name in wanted and not piece.array.all():
+            unreached[name] = ~piece.array
 
-    starts = {name: np.ones(tracked_sizes(flows[name].layout), bool) for name in tensors}
+    starts = {n: Piece.constant(tracked_sizes(flows[n].layout), value=True) for n in tensors}
     run(geometry, starts, Semiring.REACH, local=local, visit=keep)
     found: list[Loss] = []
-    known = arrows(geometry, local=local)
     for name, flow in flows.items():
         if len(found) == MAX_SUSPECTS:
             break
@@ -74,3 +81,8 @@ def losses(
             if pixels.any():
                 found.append(Loss(flow.operator, reading.tensor, pixels))
     return found
+
+
+def _reads_all(index_map: TapsMap | Slide) -> bool:
+    """Tell whether every cell along an axis is certainly read."""
+    return isinstance(index_map, Slide) and index_map.reads_all

@@ -115,7 +115,7 @@ def run(
     semiring: Semiring,
     *,
     local: bool = False,
-    visit: Callable[[str, Array], None] | None = None,
+    visit: Callable[[str, Piece], None] | None = None,
     other: Other | None = None,
 ) -> Map:
     """Sweep from given arrays back to the examined input.
@@ -125,7 +125,7 @@ def run(
     starts
         Arrays by tensor, each of shape ``tracked_sizes`` of the tensor's layout.
     visit
-        Called with the name and the finished array of every tensor that is passed.
+        Called with the name of every tensor that is passed, and what arrived there.
     other
         As in `sweep`.
     """
@@ -161,7 +161,7 @@ class _Way:
         found.pieces.update((name, copy(piece)) for name, piece in self.pieces.items())
         return found
 
-    def back(self, names: Iterable[str], visit: Callable[[str, Array], None] | None = None) -> None:
+    def back(self, names: Iterable[str], visit: Callable[[str, Piece], None] | None = None) -> None:
         """Pass some tensors, the last ones of the graph first."""
         pieces, semiring, known, changed = self.pieces, self.semiring, self.known, self.other.arrows
         flows, end = self.geometry.flows, self.geometry.input.name
@@ -169,7 +169,7 @@ class _Way:
             if name not in pieces:
                 continue
             if visit is not None:
-                visit(name, pieces[name].array)
+                visit(name, pieces[name])
             if name == end:
                 continue
             used, piece = changed[name] if name in changed else known[name], pieces.pop(name)
