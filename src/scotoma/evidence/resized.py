@@ -39,6 +39,8 @@ from scotoma.trace.tracer import MAX_CELLS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import numpy as np
+
     from scotoma.loader.model import Operator
     from scotoma.resolve.step import Step
     from scotoma.sweep.pull import Steps
@@ -111,6 +113,11 @@ class Resized:
         self._slid.clear()
         return Other(self._arrows, self._sizes)
 
+    @property
+    def constants(self) -> Mapping[str, np.ndarray]:
+        """The constants that follow from the shapes of maps and are others, as far as asked for."""
+        return self._constants.values
+
     def moves(self, tensors: Iterable[str]) -> bool:
         """Tell whether some of the tensors have other sizes than in the graph as it is."""
         return any(map(self._moves, tensors))
@@ -123,20 +130,19 @@ class Resized:
         axes = self.geometry.spatial_axes(tensor)
         if axes is None:
             return None
-        if tensor in self.lost:
-            shape = self._shape(tensor)
-            return None if shape is None else shape[axes[label]]
-        return self._sizes_of(tensor)[sorted(axes).index(axes[label])]
+        shape = self._shape(tensor)
+        return None if shape is None else shape[axes[label]]
 
     def padding_in_front(self, tensor: str, label: int) -> tuple[int, int]:
         """Return the padding, begin and end, that an operator adds just before a layer.
 
         As `scotoma.trace.heads.padding_in_front`, but with what a Pad is given now.
         """
-        name, axes = uncopied(self.geometry, tensor), self.geometry.spatial_axes(tensor)
-        if name not in self._pads or axes is None:
-            return padding_in_front(self.geometry, tensor, label)
-        begin, end = self._pads[name][axes[label]]
+        name = uncopied(self.geometry, tensor)
+        axes = self.geometry.spatial_axes(name)
+        begin, end = padding_in_front(self.geometry, tensor, label)
+        if name in self._pads and axes is not None:
+            begin, end = self._pads[name][axes[label]]
         cells = self.along(name, label)
         fits = cells is not None and min(begin, end) >= 0 and 2 * (begin + end) < cells
         return (begin, end) if fits else (0, 0)

@@ -178,4 +178,7 @@ def _holds(one: Masks, other: Masks) -> bool:
 
 def _joined(one: Mask | None, other: Mask | None) -> Mask | None:
     """Return the cells that are read by one or the other along one axis."""
-    return None if one is None or other is None else one | other
+    if one is None or other is None:
+        return None
+    both = one | other
+    return None if both.all() else both

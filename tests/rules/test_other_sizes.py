@@ -1,0 +1,187 @@
+"""What is told of other sizes of whole models agrees with an analysis at that size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from networks import SHARED
+from text_models import facts_of
+
+from scotoma.errors import UsageError
+from scotoma.evidence.resized import Resized
+from scotoma.evidence.strided import is_even, strided_layers
+from scotoma.evidence.unread import every_pixel_read
+from scotoma.facts import Facts
+from scotoma.loader import load_model
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+STEPS = (-3, -1, 1, 32)
+SAMPLES = Path(__file__).parents[2] / "sample_models"
+MODELS = [
+    *sorted(SAMPLES.glob("*.onnx")),
+    *sorted(p for folder in ("zoo", "real", "quirks") for p in (SHARED / folder).glob("**/*.onnx")),
+]
+
+
+def check_tensors(facts: Facts, there: Resized, at: Facts) -> None:
+    """Compare the shapes and constants that are told with those of an analysis."""
+    assert facts.geometry is not None
+    for name in facts.geometry.flows:
+        axes = facts.geometry.spatial_axes(name)
+        shape = at.shape(name)
+        if axes is None or shape is None:
+            continue
+        told = [there.along(name, label) for label in range(len(axes))]
+        assert told in ([None] * len(axes), [shape[axis] for axis in axes]), name
+    for name, value in there.constants.items():
+        assert np.array_equal(at.resolution.values[name], value), name
+
+
+def check_size(facts: Facts, size: Sequence[int]) -> None:
+    """Compare all that is told of a size with an analysis there."""
+    assert facts.geometry is not None
+    there, at = Resized(facts.geometry, size=size), facts.at(size)
+    layers = strided_layers(facts)
+    if there.told and there.refused:
+        assert at is None
+    elif there.runs:
+        assert at is not None
+        check_tensors(facts, there, at)
+        for layer in layers:
+            tensor = layer.operator.inputs[0]
+            told = there.padding_in_front(tensor, layer.label)
+            assert told == at.padding_in_front(tensor, layer.label), tensor
+        assert is_even(facts, layers, size) is not any(s.uneven for s in strided_layers(at))
+    dead = at.dead(local=True) if at is not None else None
+    assert every_pixel_read(facts, size) is (dead is not None and not dead.mask.any())
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_other_sizes_of_whole_models(path: Path) -> None:
+    try:
+        facts = Facts.of(load_model(path))
+    except UsageError:
+        return
+    if facts.geometry is None or not facts.image_size:
+        return
+    for number, step in enumerate(STEPS):
+        # Along one axis alone too: maps must not be told apart by their shape.
+        size = [
+            max(1, n + step * (number % 2 or not axis)) for axis, n in enumerate(facts.image_size)
+        ]
+        check_size(facts, size)
+
+
+SAME = """
+g (float[1,3,32,32] x) => (float[1,4,M,N] y)
+<float[4,3,3,3] a, float[4,4,3,3] b, int64[1] last = {-1}, int64[1] row = {2}, int64 one = {1},
+ int64 two = {2}, int64 three = {3}, int64[1] rest = {0}, int64[1] first = {0}, int64 nil = {0},
+ int64[4] zeros = {0,0,0,0}, int64[2] front = {0,0}, int64[1] axis = {0}> {
+  s = Conv <pads = [1,1,1,1], strides = [2,2]> (x, a)
+  n = Shape (s)
+  h = Gather <axis = 0> (n, row)
+  up = Add (h, one)
+  out = Div (up, two)
+  less = Sub (out, one)
+  span = Mul (less, two)
+  reach = Add (span, three)
+  lack = Sub (reach, h)
+  more = Max (lack, nil)
+  before = Div (more, two)
+  after = Sub (more, before)
+  pads = Concat <axis = 0> (front, before, before, front, after, after)
+  p = Pad (s, pads)
+  y = Conv <strides = [2,2]> (p, b)
+}
+"""
+"""A convolution that pads as TensorFlow does, from the size of the map it pads."""
+
+
+@pytest.mark.parametrize(
+    ("size", "pads"),
+    [(32, (0, 1)), (33, (1, 1)), (34, (1, 1)), (35, (0, 1)), (64, (0, 1)), (37, (1, 1))],
+)
+def test_padding_is_worked_out_from_the_other_size(
+    size: int, pads: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = facts_of(SAME)
+    assert facts.geometry is not None
+    check_size(facts, (size, size))
+    monkeypatch.setattr(Facts, "at", None)
+    there = Resized(facts.geometry, size=(size, size))
+    assert (there.runs, there.complete) == (True, True)
+    assert [there.padding_in_front("p", label) for label in (0, 1)] == [pads, pads]
+    half = (size + 1) // 2
+    assert [there.along(name, 0) for name in "spy"] == [half, half + sum(pads), (half + 1) // 2]
+
+
+@pytest.mark.parametrize("size", [(30, 30), (31, 35), (32, 33)])
+def test_padding_that_is_worked_out_anew_is_swept(size: tuple[int, int]) -> None:
+    """At 33 and 34 the map is padded on both sides: the arrows are others, not the sizes alone."""
+    facts = facts_of(SAME.replace("32,32] x", "33,34] x"))
+    check_size(facts, size)
+
+
+TAIL = """
+g (float[1,4,16,16] x) => (float[1,M,N,K] y)
+<float[4,4,3,3] w, float[2] c, float[4] k, int64[3] groups = {{0,2,-1}},
+ float s = {{0.5}}, uint8 z = {{0}}, uint8[4,4,3,3] q, float t = {{0.25}},
+ int64[1] one = {{1}}, int64[1] end = {{99}}, int64[1] top = {{2}}, int64[1] two = {{2}},
+ int64[2] cut = {{1,2}}, int64[2] ends = {{99,-1}}, int64[2] axes = {{2,3}},
+ int64[1] least = {{-1}}, int64[1] back = {{-99}}> {{
+  a = Conv <pads = [1,1,1,1], strides = [2,2]> (x, w)
+  {}
+}}
+"""
+TAILS = {
+    "groups": """b = Reshape (a, groups)
+  d = InstanceNormalization (b, c, c)
+  n = Shape (a)
+  e = Reshape (d, n)
+  f = Relu (e)
+  y = Conv <pads = [1,1,1,1], strides = [2,2]> (f, w)""",
+    "fused": """b = com.microsoft.FusedConv <activation = "Relu", pads = [1,1,1,1]> (a, w, k)
+  d = com.microsoft.FusedConv <activation = "Relu", pads = [1,1,1,1]> (b, w, k, a)
+  y = Conv <strides = [2,2]> (d, w)""",
+    "quantised": """b = QuantizeLinear (a, s, z)
+  d = QLinearConv <pads = [1,1,1,1], strides = [2,2]> (b, s, z, q, t, z, s, z)
+  e = DequantizeLinear (d, s, z)
+  y = Relu (e)""",
+    "sliced": "b = Slice (a, cut, ends, axes)\n  y = Conv <strides = [2,2]> (b, w)",
+    "every-other": "b = Slice (a, one, end, top, two)\n  y = Conv (b, w)",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TAILS)
+@pytest.mark.parametrize("size", [(17, 17), (15, 19), (24, 16)])
+def test_sizes_are_followed_through(
+    name: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = facts_of(TAIL.format(TAILS[name]))
+    assert facts.geometry is not None
+    assert not facts.resolution.unresolved
+    check_size(facts, size)
+    monkeypatch.setattr(Facts, "at", None)
+    there = Resized(facts.geometry, size=size)
+    assert (there.runs, there.complete) == (True, name != "groups")
+
+
+@pytest.mark.parametrize(
+    ("tail", "size"),
+    [
+        ("b = Slice (a, least, back, top, least)\n  y = Relu (b)", (17, 17)),
+        ("n = Shape (a)\n  b = ConstantOfShape (n)\n  y = Add (a, b)", (17, 17)),
+        ("b = Slice (a, cut, ends, axes)\n  y = Conv (b, w)", (5, 5)),
+    ],
+    ids=["turned", "grid", "nothing-left"],
+)
+def test_what_does_not_follow_is_not_told_wrong(tail: str, size: tuple[int, int]) -> None:
+    facts = facts_of(TAIL.format(tail))
+    assert facts.geometry is not None
+    assert not Resized(facts.geometry, size=size).complete
+    check_size(facts, size)
