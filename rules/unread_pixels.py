@@ -91,7 +91,7 @@ class UnreadPixels(Rule):
         yield self.finding(
             where,
             f"{count:,} of {total:,} pixels ({float(dead.fraction):.2%}) have no path to the "
-            f"output{through}{places(dead.rows, dead.columns)}{blame if names else ''}",
+            f"output{through}{places(*dead.ranges)}{blame if names else ''}",
             Measurement("dead_pixels", count, "px", limit=int(limit * total)),
             Measurement("dead_pixel_fraction", dead.fraction, "1", limit=limit),
             remedy=remedy(facts),

@@ -39,14 +39,19 @@ class Dead:
         return int(np.count_nonzero(self.mask))
 
     @property
+    def ranges(self) -> tuple[Ranges, Ranges]:
+        """The rows and the columns that are dead throughout, as (first, last) ranges."""
+        return metrics.dead_ranges(self.mask)
+
+    @property
     def rows(self) -> Ranges:
         """Rows that are dead throughout, as (first, last) ranges."""
-        return metrics.dead_ranges(self.mask)[0]
+        return self.ranges[0]
 
     @property
     def columns(self) -> Ranges:
         """Columns that are dead throughout, as (first, last) ranges."""
-        return metrics.dead_ranges(self.mask)[1]
+        return self.ranges[1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

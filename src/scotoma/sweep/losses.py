@@ -54,7 +54,7 @@ def losses(
     unreached: dict[str, NDArray[np.bool_]] = {}
 
     def keep(name: str, piece: Piece) -> None:
-        if name in wanted and not piece.array.all():
+        if name in wanted and not piece.is_full:
             unreached[name] = ~piece.array
 
     starts = {n: Piece.constant(tracked_sizes(flows[n].layout), value=True) for n in tensors}
@@ -76,11 +76,23 @@ def losses(
             unread = cells & ~read.astype(bool)
             if not unread.any():
                 continue
-            below = run(geometry, {reading.tensor: unread}, Semiring.REACH, local=local)
-            pixels = below.values.astype(bool) & dead
+            pixels = np.zeros_like(dead)
+            for part in _parts(unread):
+                pixels |= run(geometry, {reading.tensor: part}, Semiring.REACH, local=local).values
+            pixels &= dead
             if pixels.any():
                 found.append(Loss(flow.operator, reading.tensor, pixels))
     return found
+
+
+def _parts(mask: NDArray[np.bool_]) -> list[Piece]:
+    """Return what a mask is the union of: whole rows and whole columns, where it is no more."""
+    if mask.ndim == 2:
+        rows, columns = (np.asarray(mask.all(axis=axis)) for axis in (1, 0))
+        if np.array_equal(rows[:, None] | columns, mask):
+            lines = (rows, np.ones_like(columns)), (np.ones_like(rows), columns)
+            return [Piece(None, lines=pair) for pair in lines if all(map(np.any, pair))]
+    return [Piece(mask)]
 
 
 def _reads_all(index_map: TapsMap | Slide) -> bool:

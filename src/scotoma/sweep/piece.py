@@ -76,6 +76,11 @@ class Piece:
             self._array = reduce(np.multiply.outer, self.lines)
         return self._array
 
+    @property
+    def is_full(self) -> bool:
+        """Whether no value is 0 or False."""
+        return all(line.all() for line in self.lines or (self.array,))
+
     def sum(self) -> float:
         """Return the sum of a walk's array."""
         if self.figure is None:
