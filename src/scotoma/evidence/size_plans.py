@@ -52,7 +52,7 @@ class Plan:
     same: bool = False
     """It has the sizes of those tensors, which must agree, and their arrows stay as they are."""
     windows: tuple[Window, ...] = ()
-    """It has the sizes behind these windows, whose padding is declared."""
+    """It has the sizes behind these windows; only those of convolutions pad automatically."""
     taps: Taps = Taps.ALL
 
 
@@ -82,7 +82,9 @@ def plan_of(geometry: Geometry, flow: Flow, known: Arrows) -> Plan:
         if all(steps == () for _, steps in used):
             return Plan(reads, same=True)
         windows = geometry.resolution.windows.get(operator.name, ())
-        fixed = not any(w.auto_pad.startswith("SAME") or w.transposed for w in windows)
+        same = any(w.auto_pad.startswith("SAME") for w in windows)
+        fixed = not any(w.transposed for w in windows)
+        fixed = fixed and (operator.op_type in CONVOLUTIONS or not same)
         if len(flow.readings) == 1 and operator.op_type in SLIDING and windows and fixed:
             taps = taps_of(operator, places, len(flow.layout))
             return Plan(reads, windows=windows, taps=taps)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from scotoma.resolve.shapes_move import slices
+from scotoma.resolve.windows import Slide, conv_window
 from scotoma.trace.index_map import Taps, WindowMap
 
 if TYPE_CHECKING:
@@ -51,7 +52,12 @@ def taps_of(operator: Operator, places: Sizes, axes: int) -> Taps:
 
 
 def window_maps(windows: Sequence[Window], cells: Sizes, taps: Taps) -> list[WindowMap]:
-    """Return the maps of windows with declared padding over so many cells, by axis.
+    """Return the maps of windows over so many cells, by axis.
+
+    Parameters
+    ----------
+    windows
+        As of a `scotoma.evidence.size_plans.Plan`.
 
     Raises
     ------
@@ -68,9 +74,11 @@ def window_maps(windows: Sequence[Window], cells: Sizes, taps: Taps) -> list[Win
 
 
 def _window_map(window: Window, cells: int, taps: Taps) -> WindowMap:
-    """Return the map of a window with declared padding over so many cells."""
+    """Return the map of a window over so many cells."""
     if window.size_in == cells:
         return WindowMap.of(window, taps)
+    if window.auto_pad.startswith("SAME"):
+        return WindowMap.of(_automatic(window, cells), taps)
     begin, end, out = window.pad_begin, window.pad_end, _behind(window, cells)
     return WindowMap(
         window.kernel, window.stride, window.dilation, begin, cells, out, False, taps, end
@@ -122,7 +130,12 @@ def sliced_maps(step: Step, places: Sizes, cells: Sizes) -> list[WindowMap]:
 
 
 def sizes_behind(windows: Sequence[Window], cells: Sizes) -> Sizes:
-    """Return how many cells windows with declared padding leave of so many, by axis.
+    """Return how many cells windows leave of so many, by axis.
+
+    Parameters
+    ----------
+    windows
+        As of a `scotoma.evidence.size_plans.Plan`.
 
     Raises
     ------
@@ -136,9 +149,11 @@ def sizes_behind(windows: Sequence[Window], cells: Sizes) -> Sizes:
 
 
 def _behind(window: Window, cells: int) -> int:
-    """Return how many cells a window with declared padding leaves of so many."""
+    """Return how many cells a window leaves of so many."""
     if window.transposed:
         raise OtherError
+    if window.auto_pad.startswith("SAME"):
+        return _automatic(window, cells).size_out
     begin, stride = window.pad_begin, window.stride
     room = cells + begin + window.pad_end - window.extent
     if room < 0:
@@ -146,3 +161,9 @@ def _behind(window: Window, cells: int) -> int:
     out = room // stride + 1
     partial = window.ceil_mode and room % stride > 0
     return out + (partial and out * stride < cells + begin)
+
+
+def _automatic(window: Window, cells: int) -> Window:
+    """Return the window of a convolution that pads automatically over so many cells."""
+    kernel, stride, dilation = window.kernel, window.stride, window.dilation
+    return conv_window(cells, Slide(kernel, stride, dilation, auto_pad=window.auto_pad))
