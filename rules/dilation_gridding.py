@@ -84,7 +84,7 @@ class DilationGridding(Rule):
             layers, read = heads[head], facts.support(head)
             if read is None or (density := read.density(dead.mask)) >= wanted.limit:
                 continue
-            makers = gap_makers(geometry, head, layers[:MAX_LAYERS], dead.mask)
+            makers = gap_makers(geometry, head, read, layers[:MAX_LAYERS], dead.mask)
             if makers and (worst is None or density < worst[0]):
                 worst = density, head, read, makers
         if worst is None:

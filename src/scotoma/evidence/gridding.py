@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scotoma.sweep import Other
+from scotoma.sweep.pull import steps_of
 from scotoma.sweep.support import behind, support
 from scotoma.sweep.sweep import arrows
 from scotoma.trace.index_map import WindowMap
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from scotoma.loader.model import Operator
+    from scotoma.sweep.support import Support
+    from scotoma.sweep.sweep import Arrows
     from scotoma.trace.geometry import Geometry
 
     Mask = NDArray[np.bool_]
@@ -91,15 +95,16 @@ def reading_unlike(geometry: Geometry, tensors: Sequence[str]) -> list[str]:
     return list(first.values())
 
 
-def without_gaps(geometry: Geometry, names: Container[str]) -> Geometry:
-    """Return the geometry in which the windows of some operators read all that they span."""
-    flows = {
-        name: replace(flow, readings=tuple(map(_filled, flow.readings)))
-        if flow.operator is not None and flow.operator.name in names
-        else flow
-        for name, flow in geometry.flows.items()
-    }
-    return replace(geometry, flows=flows)
+def without_gaps(geometry: Geometry, layer: Operator) -> Other:
+    """Return what is other where the windows of a layer read all that they span."""
+    known = arrows(geometry, local=True)
+    found: dict[str, Arrows] = {}
+    for name, operator in _sparse(geometry).items():
+        if operator is layer:
+            used, total = known[name]
+            filled, layout = [_filled(r) for r, _ in used], geometry.flows[name].layout
+            found[name] = [(reading, steps_of(reading, layout)) for reading in filled], total
+    return Other(found, {})
 
 
 def _filled(reading: Reading) -> Reading:
@@ -115,18 +120,21 @@ def _filled(reading: Reading) -> Reading:
 
 
 def gap_makers(
-    geometry: Geometry, tensor: str, layers: Sequence[Operator], dead: Mask | None
+    geometry: Geometry, tensor: str, base: Support, layers: Sequence[Operator], dead: Mask | None
 ) -> list[Operator]:
-    """Return the layers but for whose gaps the central unit of a map would read more of its box."""
-    base = support(geometry, tensor)
-    if base is None:
-        return []
+    """Return the layers but for whose gaps the central unit of a map would read more of its box.
+
+    Parameters
+    ----------
+    base
+        What that unit reads.
+    """
     missing = ~base.mask[base.box]
     if dead is not None:
         missing &= ~dead[base.box]
     found = []
     for layer in layers:
-        dense = support(without_gaps(geometry, {layer.name}), tensor)
+        dense = support(geometry, tensor, other=without_gaps(geometry, layer))
         if dense is not None and (dense.mask[base.box] & missing).any():
             found.append(layer)
     return found

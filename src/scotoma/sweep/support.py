@@ -22,6 +22,7 @@ from scotoma.trace.reading import Flow
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from scotoma.sweep.sweep import Other
     from scotoma.trace.geometry import Geometry
 
     Mask = NDArray[np.bool_]
@@ -71,13 +72,21 @@ class Support:
         return Fraction(int(np.count_nonzero(alive)), alive.size) if alive.size else Fraction(1)
 
 
-def support(geometry: Geometry, tensor: str, cell: Sequence[int] | None = None) -> Support | None:
+def support(
+    geometry: Geometry,
+    tensor: str,
+    cell: Sequence[int] | None = None,
+    *,
+    other: Other | None = None,
+) -> Support | None:
     """Return the pixels that one unit of a feature map reads along local paths.
 
     Parameters
     ----------
     cell
         Place of the unit, one number per axis of the image; None: the central one, ``size // 2``.
+    other
+        As of `scotoma.sweep.sweep.sweep`.
 
     Returns
     -------
@@ -98,7 +107,7 @@ def support(geometry: Geometry, tensor: str, cell: Sequence[int] | None = None) 
         chosen.append(at)
     start = np.zeros(sizes, bool)
     start[tuple(place)] = True
-    swept = run(geometry, {tensor: start}, Semiring.REACH, local=True)
+    swept = run(geometry, {tensor: start}, Semiring.REACH, local=True, other=other)
     return Support(tuple(chosen), swept.values.astype(bool))
 
 
