@@ -37,27 +37,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations, product
-from math import ceil
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
+from scotoma.evidence.border_paths import starved_band
 from scotoma.evidence.hidden import hidden, slide
-from scotoma.evidence.padded import bypass, padded_counts, unpadded
+from scotoma.evidence.padded import bypass, padded_paths, unpadded
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta, RuleOptions, option
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from scotoma.facts import Facts
     from scotoma.loader.model import Operator
-
-    Map = NDArray[np.float64]
-
-BAND = 0.5
-"""Share of the paths lost at a side from which on its pixels belong to the starved band."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,21 +79,18 @@ class ValidPaddingBlindSpot(Rule):
             reason = f"'{other.name}' ({other.op_type}) reads the image itself; where is not known"
             yield self.undecided(reason, layers[0])
             return
-        paths = padded_counts(facts, layers)
-        if paths is None or not paths.here.values.any() or not paths.padded.values.any():
+        paths = padded_paths(facts, layers)
+        if paths is None or paths.here.empty or paths.padded.empty:
             reason = "the same graph with padding, to compare with, has no feature map in common"
             yield self.undecided(reason, layers[0])
             return
         limit = facts.options(Options).limit
-        counts, padded = paths.here.values, paths.padded.values
-        step = period(facts, counts.shape)
-        kept = relative(counts, step), relative(padded, step)
-        corner, side = lost(kept, sides=counts.ndim), lost(kept, sides=1)
+        corner = lost(paths.here.corners, paths.padded.corners)
+        side = lost(paths.here.sides, paths.padded.sides)
         if corner is None or side is None or corner <= limit:
             return
-        band = max(starved_band(kept, axis) for axis in range(counts.ndim))
-        whole = paths.here if paths.heads == facts.heads else facts.counts(facts.heads)
-        ratio = corner_ratio(whole.values) if whole is not None else None
+        band = starved_band(paths.here, paths.padded)
+        ratio = paths.whole.corner_over_centre
         yield self.finding(
             [
                 Location(op.name, op.op_type, op.inputs[0], "overlapping windows without padding")
@@ -120,106 +107,15 @@ class ValidPaddingBlindSpot(Rule):
         )
 
 
-def period(facts: Facts, shape: tuple[int, ...]) -> list[int]:
-    """Return the effective stride of the last feature maps in pixels, per axis of the image."""
-    best = [1] * len(shape)
-    for name in facts.heads:
-        for axis, stride in enumerate(facts.strides(name) or ()):
-            best[axis] = max(best[axis], ceil(stride))
-    return [max(1, min(s, n // 4)) for s, n in zip(best, shape, strict=True)]
-
-
-def relative(counts: Map, step: Sequence[int]) -> Map:
-    """Return path counts in units of the centre's, a block of at least one effective stride."""
-    block = tuple(
-        slice(max(0, n // 2 - s // 2 - 1), n // 2 + s // 2 + 1)
-        for n, s in zip(counts.shape, step, strict=True)
-    )
-    centre = _mean(counts[block])
-    return counts / centre if centre > 0 else counts
-
-
-def lost(kept: tuple[Map, Map], *, sides: int) -> float | None:
-    """Return the share of paths lost in the blocks that touch `sides` sides of the image.
-
-    Parameters
-    ----------
-    kept
-        Relative path counts of the graph and of the padded graph.
-    sides
-        As many as the image has axes: its corners; 1: the middles of its sides.
+def lost(real: float, full: float) -> float | None:
+    """Return the share of paths lost, None where the padded graph has none.
 
     Examples
     --------
-    >>> lost((np.array([1.0, 2, 3, 2, 1]) / 3, np.array([2.0, 3, 3, 3, 2]) / 3), sides=1)
-    0.5
+    >>> lost(0.25, 1.0), lost(1.5, 1.0), lost(0.5, 0.0)
+    (0.75, 0.0, None)
     """
-    where = list(blocks(kept[0].shape, sides))
-    real, full = (sum(_mean(m[block]) for block in where) / len(where) for m in kept)
     return max(0.0, 1.0 - real / full) if full > 0 else None
-
-
-def _mean(values: Map) -> float:
-    """Return the mean of all values."""
-    return float(np.add.reduce(values, axis=None)) / values.size
-
-
-def blocks(shape: tuple[int, ...], sides: int) -> Iterator[tuple[slice, ...]]:
-    """Yield the blocks of 1/32 of the image that touch `sides` sides and are else central."""
-    depth = max(1, round(min(shape) / 32))
-    for chosen in combinations(range(len(shape)), min(sides, len(shape))):
-        places = [
-            (slice(0, depth), slice(n - depth, n))
-            if axis in chosen
-            else (slice(max(0, n // 2 - depth), n // 2 + depth),)
-            for axis, n in enumerate(shape)
-        ]
-        yield from product(*places)
-
-
-def starved_band(kept: tuple[Map, Map], axis: int) -> int:
-    """Return how many pixels from a side lose more than half of their paths, at its middle.
-
-    Examples
-    --------
-    >>> valid = np.array([1.0, 6, 21, 51, 96, 147, 192, 222, 237, 242, 243, 243])
-    >>> same = np.array([96.0, 171, 216, 236, 242, 243, 243, 243, 243, 243, 243, 243])
-    >>> starved_band((np.r_[valid, valid[::-1]] / 243, np.r_[same, same[::-1]] / 243), 0)
-    5
-    """
-    depth = max(1, round(min(kept[0].shape) / 32))
-    real, full = (_profile(m, axis, depth) for m in kept)
-    starved = real < (1 - BAND) * full
-    widths = []
-    for line in (starved, starved[::-1]):
-        fed = np.flatnonzero(~line)
-        widths.append(int(fed[0]) if len(fed) else len(line))
-    return max(widths)
-
-
-def _profile(values: Map, axis: int, depth: int) -> Map:
-    """Return the means over the middle of all other axes, smoothed over `depth` pixels."""
-    for other in reversed(range(values.ndim)):
-        if other != axis:
-            n = values.shape[other]
-            middle = slice(max(0, n // 2 - depth), n // 2 + depth)
-            values = values[(slice(None),) * other + (middle,)].mean(axis=other)
-    if depth == 1:
-        return values
-    before, after = depth // 2, depth - 1 - depth // 2
-    ends = np.repeat(values[:1], before), np.repeat(values[-1:], after)
-    padded = np.concatenate((ends[0], values, ends[1]))
-    return np.convolve(padded, np.ones(depth) / depth, mode="valid")
-
-
-def corner_ratio(counts: Map) -> float | None:
-    """Return the fewest paths of a corner's live pixel over the centre's, None if none lives."""
-    depth = max(1, round(min(counts.shape) / 32))
-    ends = ([*range(depth), *range(n - depth, n)] for n in counts.shape)
-    corners = counts[np.ix_(*ends)]
-    centre = float(counts[tuple(n // 2 for n in counts.shape)])
-    live = corners[corners > 0]
-    return float(live.min()) / centre if centre > 0 and live.size else None
 
 
 def named(layers: Sequence[Operator]) -> str:

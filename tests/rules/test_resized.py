@@ -13,7 +13,7 @@ from random_author import Author
 from random_networks import networks
 from text_models import facts_of
 
-from scotoma.evidence.padded import padded_counts, padded_twin, shared_heads, unpadded
+from scotoma.evidence.padded import unpadded
 from scotoma.evidence.resized import Resized
 from scotoma.evidence.strided import strided_layers
 from scotoma.evidence.unread import every_pixel_read, loses_cells, reads_all, stem_of
@@ -70,21 +70,6 @@ def read_there(facts: Facts, size: list[int]) -> bool:
     there = facts.at(size)
     dead = there.dead(local=True) if there is not None else None
     return dead is not None and not dead.mask.any()
-
-
-def test_padded_counts_are_those_of_the_padded_twin() -> None:
-    facts = facts_of(BRANCHES)
-    layers = unpadded(facts)
-    assert [layer.op_type for layer in layers] == ["Conv", "MaxPool"]
-    counts = padded_counts(facts, layers)
-    twin = padded_twin(facts, layers)
-    here, expected = facts.counts(facts.heads), twin.counts(shared_heads(facts, twin))
-    assert counts is not None
-    assert here is not None
-    assert expected is not None
-    assert counts.heads == shared_heads(facts, twin) == ("l",)
-    assert np.array_equal(counts.here.values, here.values)
-    assert np.array_equal(counts.padded.values, expected.values)
 
 
 def test_a_walk_with_another_pool_is_that_of_the_changed_graph() -> None:

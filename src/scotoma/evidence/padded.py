@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from math import ceil, prod
 from typing import TYPE_CHECKING
 
+from scotoma.evidence.border_paths import BorderPaths, slides_of, stem_to
 from scotoma.evidence.resized import Resized
 from scotoma.sweep import Semiring, sweep_both
 from scotoma.trace.heads import heads_among
 
 if TYPE_CHECKING:
+    from scotoma.evidence.border_paths import Slides
     from scotoma.facts import Facts
     from scotoma.loader.model import Operator
     from scotoma.resolve.window import Window
-    from scotoma.sweep import Map
+
+SMALL = 64 * 64
+"""Up to so many pixels a sweep to the image is less work than following a stem."""
 
 
 def unpadded(facts: Facts) -> list[Operator]:
@@ -70,29 +75,52 @@ def overlaps_unpadded(window: Window, in_front: int = 0) -> bool:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Counts:
-    """The kernel-tap paths from every pixel to the last maps that a graph and its twin share."""
+class Twins:
+    """The paths from the pixels to the last maps that a graph and its padded twin share."""
 
     heads: tuple[str, ...]
     """The maps. Where padding keeps branches from joining, they are those before the join."""
-    here: Map
-    padded: Map
+    here: BorderPaths
+    padded: BorderPaths
     """With the padded layers."""
+    whole: BorderPaths
+    """Of the graph as it is, to its own last maps."""
 
 
-def padded_counts(facts: Facts, layers: Sequence[Operator]) -> Counts | None:
+def padded_paths(facts: Facts, layers: Sequence[Operator]) -> Twins | None:
     """Return the paths of a graph and of that with some layers padded, None without such maps."""
+    if facts.geometry is None:
+        return None
     padded = {layer.name: _padded(layer, facts.windows(layer) or ()) for layer in layers}
     stored = {operator.name for operator in facts.model.main.operators}
-    if facts.geometry is not None and padded.keys() <= stored:
+    size, step = facts.image_size, period(facts)
+    if padded.keys() <= stored:
         resized, heads = Resized(facts.geometry, changed=padded), facts.heads
         if heads and resized.lost.isdisjoint(facts.feature_maps):
-            both = sweep_both(facts.geometry, heads, Semiring.COUNT, resized.other)
-            return Counts(heads, *both)
+            small = prod(size) <= SMALL
+            end, way = (None, ()) if small else stem_to(facts)
+            other = resized.other
+            both = sweep_both(facts.geometry, heads, Semiring.COUNT, other, end=end)
+            here, there = (
+                BorderPaths(counts.values, slides_of(facts, way, changed), size, step)
+                for counts, changed in zip(both, ({}, other.arrows), strict=True)
+            )
+            return Twins(heads, here, there, here)
     twin = facts.with_operators(padded)
     heads = shared_heads(facts, twin)
-    here, there = facts.counts(heads), twin.counts(heads)
-    return Counts(heads, here, there) if here is not None and there is not None else None
+    found = facts.counts(heads), twin.counts(heads), facts.counts(facts.heads)
+    none: list[Slides] = [()] * len(size)
+    paths = [BorderPaths(m.values, none, size, step) for m in found if m is not None]
+    return Twins(heads, *paths) if len(paths) == len(found) else None
+
+
+def period(facts: Facts) -> list[int]:
+    """Return the effective stride of the last feature maps in pixels, per axis of the image."""
+    best = [1] * facts.image_rank
+    for name in facts.heads:
+        for axis, stride in enumerate(facts.strides(name) or ()):
+            best[axis] = max(best[axis], ceil(stride))
+    return [max(1, min(s, n // 4)) for s, n in zip(best, facts.image_size, strict=True)]
 
 
 def padded_twin(facts: Facts, layers: Iterable[Operator]) -> Facts:

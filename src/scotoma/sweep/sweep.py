@@ -84,26 +84,38 @@ def sweep(
 
 
 def sweep_both(
-    geometry: Geometry, tensors: Sequence[str], semiring: Semiring, other: Other
+    geometry: Geometry,
+    tensors: Sequence[str],
+    semiring: Semiring,
+    other: Other,
+    *,
+    end: str | None = None,
 ) -> tuple[Map, Map]:
     """Sweep over the local paths of a graph and of one that is like it but for what `other` says.
 
     What both have in common behind the last difference is swept once.
+
+    Parameters
+    ----------
+    end
+        The tensor to stop at, whose followed axes are those of the image in the input's order;
+        None: the examined input.
 
     Returns
     -------
     (Map, Map)
         As of `sweep`: of the graph as it is, and of the other.
     """
-    if not other.sizes.keys().isdisjoint(tensors):
-        both = (sweep(geometry, tensors, semiring, local=True, other=o) for o in (None, other))
-        return next(both), next(both)
-    here = _Way(geometry, _starts(geometry, tensors, semiring), semiring, local=True)
-    names = tuple(reversed(tuple(geometry.flows)))
-    differ = (i for i, name in enumerate(names) if name in other.sizes or name in other.arrows)
-    first = next(differ, len(names))
-    here.back(names[:first])
-    there = here.branch(other)
+    here = _Way(geometry, _starts(geometry, tensors, semiring), semiring, local=True, end=end)
+    names, first = tuple(reversed(tuple(geometry.flows))), 0
+    if other.sizes.keys().isdisjoint(tensors):
+        differ = (i for i, name in enumerate(names) if name in other.sizes or name in other.arrows)
+        first = next(differ, len(names))
+        here.back(names[:first])
+        there = here.branch(other)
+    else:
+        starts = _starts(geometry, tensors, semiring, other)
+        there = _Way(geometry, starts, semiring, local=True, other=other, end=end)
     for way in (here, there):
         way.back(names[first:])
     return here.map, there.map
@@ -145,8 +157,10 @@ class _Way:
         *,
         local: bool,
         other: Other | None = None,
+        end: str | None = None,
     ) -> None:
         self.geometry, self.semiring = geometry, semiring
+        self.end = geometry.input.name if end is None else end
         self.known = arrows(geometry, local=local)
         self.other = other or Other({}, {})
         self.absorbed: dict[str, float] = {}
@@ -156,7 +170,7 @@ class _Way:
 
     def branch(self, other: Other) -> _Way:
         """Return a sweep over another graph that has come as far as this one."""
-        found = _Way(self.geometry, {}, self.semiring, local=True, other=other)
+        found = _Way(self.geometry, {}, self.semiring, local=True, other=other, end=self.end)
         found.absorbed.update(self.absorbed)
         found.pieces.update((name, copy(piece)) for name, piece in self.pieces.items())
         return found
@@ -164,7 +178,7 @@ class _Way:
     def back(self, names: Iterable[str], visit: Callable[[str, Piece], None] | None = None) -> None:
         """Pass some tensors, the last ones of the graph first."""
         pieces, semiring, known, changed = self.pieces, self.semiring, self.known, self.other.arrows
-        flows, end = self.geometry.flows, self.geometry.input.name
+        flows, end = self.geometry.flows, self.end
         for name in names:
             if name not in pieces:
                 continue
@@ -188,8 +202,8 @@ class _Way:
 
     @property
     def map(self) -> Map:
-        """What arrived at the examined input."""
-        end = self.geometry.input.name
+        """What arrived at the end."""
+        end = self.end
         final = self.pieces.get(end)
         if final is None:
             shape = self.other.sizes.get(end) or tracked_sizes(self.geometry.flows[end].layout)
