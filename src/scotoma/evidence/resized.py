@@ -227,7 +227,7 @@ class Resized:
         operator = self.changed.get(flow.operator.name, flow.operator)
         if operator.domain or not self.lost.isdisjoint(plan.reads):
             raise OtherError
-        if operator.op_type != "Pad" and self._constants.reaches(operator):
+        if operator.op_type not in {"Pad", "Slice"} and self._constants.reaches(operator):
             raise OtherError
         known, total = self._known[name]
         if operator.op_type in SUMMARIES:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scotoma.errors import WeightsUnavailableError
-from scotoma.evidence.flat import FlatImage, contracted, flat_features, follow_flat, groups_of
+from scotoma.evidence.flat import FlatImage, flat_features, follow_flat
+from scotoma.evidence.flat_operators import contracted, groups_of
 from scotoma.evidence.pointwise import CONVOLUTIONS, SATURATING, STORED, UNARY, pointwise
 from scotoma.evidence.scopes import Scope, main_scope
 from scotoma.evidence.weights import dequantised, weights_of
