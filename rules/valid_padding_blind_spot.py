@@ -41,7 +41,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from scotoma.evidence.border_paths import starved_band
 from scotoma.evidence.hidden import hidden, slide
-from scotoma.evidence.padded import bypass, padded_paths, unpadded
+from scotoma.evidence.padded import bypass, padded_paths, paths_to_heads, unpadded
 from scotoma.findings import Finding, Location, Measurement, Severity, Undecided
 from scotoma.rule import Rule, RuleMeta, RuleOptions, option
 
@@ -90,7 +90,8 @@ class ValidPaddingBlindSpot(Rule):
         if corner is None or side is None or corner <= limit:
             return
         band = starved_band(paths.here, paths.padded)
-        ratio = paths.whole.corner_over_centre
+        whole = paths.here if paths.heads == facts.heads else paths_to_heads(facts)
+        ratio = whole.corner_over_centre if whole is not None else None
         yield self.finding(
             [
                 Location(op.name, op.op_type, op.inputs[0], "overlapping windows without padding")

@@ -16,7 +16,14 @@ from text_models import facts_of
 
 from scotoma.evidence import padded
 from scotoma.evidence.border_paths import BorderPaths, slides_of, starved_band, stem_to
-from scotoma.evidence.padded import padded_paths, padded_twin, period, shared_heads, unpadded
+from scotoma.evidence.padded import (
+    padded_paths,
+    padded_twin,
+    paths_to_heads,
+    period,
+    shared_heads,
+    unpadded,
+)
 from scotoma.facts import Facts
 from scotoma.loader import load_model
 
@@ -115,7 +122,9 @@ def check_twins(facts: Facts) -> tuple[str, ...]:
     steps = period(facts)
     check(twins.here, counted(facts, twins.heads), steps)
     check(twins.padded, counted(twin, twins.heads), steps)
-    check(twins.whole, counted(facts, facts.heads), steps)
+    whole = paths_to_heads(facts)
+    assert whole is not None
+    check(whole, counted(facts, facts.heads), steps)
     return twins.heads
 
 

@@ -83,8 +83,6 @@ class Twins:
     here: BorderPaths
     padded: BorderPaths
     """With the padded layers."""
-    whole: BorderPaths
-    """Of the graph as it is, to its own last maps."""
 
 
 def padded_paths(facts: Facts, layers: Sequence[Operator]) -> Twins | None:
@@ -105,13 +103,23 @@ def padded_paths(facts: Facts, layers: Sequence[Operator]) -> Twins | None:
                 BorderPaths(counts.values, slides_of(facts, way, changed), size, step)
                 for counts, changed in zip(both, ({}, other.arrows), strict=True)
             )
-            return Twins(heads, here, there, here)
+            return Twins(heads, here, there)
     twin = facts.with_operators(padded)
     heads = shared_heads(facts, twin)
-    found = facts.counts(heads), twin.counts(heads), facts.counts(facts.heads)
-    none: list[Slides] = [()] * len(size)
-    paths = [BorderPaths(m.values, none, size, step) for m in found if m is not None]
-    return Twins(heads, *paths) if len(paths) == len(found) else None
+    one, two = _paths(facts, heads, step), _paths(twin, heads, step)
+    return Twins(heads, one, two) if one is not None and two is not None else None
+
+
+def paths_to_heads(facts: Facts) -> BorderPaths | None:
+    """Return the paths from the pixels to the last maps of a graph as it is."""
+    return _paths(facts, facts.heads, period(facts))
+
+
+def _paths(facts: Facts, heads: Sequence[str], step: Sequence[int]) -> BorderPaths | None:
+    """Return the paths from the pixels to some maps, None if there are none to count."""
+    counts = facts.counts(heads)
+    none: list[Slides] = [()] * facts.image_rank
+    return BorderPaths(counts.values, none, facts.image_size, step) if counts is not None else None
 
 
 def period(facts: Facts) -> list[int]:

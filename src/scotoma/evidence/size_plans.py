@@ -26,7 +26,11 @@ QUANTISED = frozenset(
     {"QLinearAdd", "QLinearConcat", "QLinearLeakyRelu", "QLinearMul", "QLinearSigmoid"}
 )
 """Operators of onnxruntime that work as those of the standard, on quantised maps."""
-PARAMETERS = SCALED | CONVOLUTIONS | {"BatchNormalization", "Dropout", "Pad", "Split"}
+PARAMETERS = (
+    SCALED
+    | CONVOLUTIONS
+    | {"BatchNormalization", "Dropout", "Pad", "Split", "Squeeze", "Unsqueeze"}
+)
 """Operators whose inputs but the first are not joined with it place by place."""
 PLAIN = (
     SLIDING
