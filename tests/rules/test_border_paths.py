@@ -14,7 +14,7 @@ from networks import examples
 from random_networks import networks
 from text_models import facts_of
 
-from scotoma.evidence import padded
+from scotoma.evidence import border_paths, padded
 from scotoma.evidence.border_paths import BorderPaths, slides_of, starved_band, stem_to
 from scotoma.evidence.padded import (
     padded_paths,
@@ -223,6 +223,21 @@ def test_counts_that_grow_out_of_range_keep_their_ratios() -> None:
     assert told[1000:2400] / told[1700] == pytest.approx(
         smooth[1000:2400] / smooth[1700], rel=1e-9, abs=1e-12
     )
+
+
+@pytest.mark.parametrize("size", ["90,84", "120,120"])
+def test_scaling_down_changes_no_figure(size: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = facts_of(BRANCHES.format(size, MEAN))
+    plain = padded_paths(facts, unpadded(facts))
+    monkeypatch.setattr(border_paths, "LARGE", 2.0)
+    scaled = padded_paths(facts, unpadded(facts))
+    assert plain is not None
+    assert scaled is not None
+    for one, two in ((plain.here, scaled.here), (plain.padded, scaled.padded)):
+        assert (two.corners, two.sides) == pytest.approx((one.corners, one.sides), rel=1e-12)
+        assert two.corner_over_centre == pytest.approx(one.corner_over_centre, rel=1e-12)
+        for mine, theirs in zip(one.profiles, two.profiles, strict=True):
+            assert theirs == pytest.approx(mine, rel=1e-12)
 
 
 @examples(60)

@@ -133,7 +133,9 @@ g (float[1,4,16,16] x) => (float[1,M,N,K] y)
  float s = {{0.5}}, uint8 z = {{0}}, uint8[4,4,3,3] q, float t = {{0.25}},
  int64[1] one = {{1}}, int64[1] end = {{99}}, int64[1] top = {{2}}, int64[1] two = {{2}},
  int64[2] cut = {{1,2}}, int64[2] ends = {{99,-1}}, int64[2] axes = {{2,3}},
- int64[1] least = {{-1}}, int64[1] back = {{-99}}> {{
+ int64[1] least = {{-1}}, int64[1] back = {{-99}}, int64[4] eight = {{1,-1,8,8}},
+ float[1,4,8,8] z8, int64[1] nil = {{0}}, int64[1] h = {{2}}, int64[1] minus = {{-8}},
+ int64[2] pair = {{0,0}}, int64[1] rest = {{-1}}, bool yes> {{
   a = Conv <pads = [1,1,1,1], strides = [2,2]> (x, w)
   {}
 }}
@@ -169,6 +171,7 @@ def test_sizes_are_followed_through(
     monkeypatch.setattr(Facts, "at", None)
     there = Resized(facts.geometry, size=size)
     assert (there.runs, there.complete) == (True, name != "groups")
+    assert there.lost == (set("bdefy") if name == "groups" else set())
 
 
 @pytest.mark.parametrize(
@@ -177,11 +180,71 @@ def test_sizes_are_followed_through(
         ("b = Slice (a, least, back, top, least)\n  y = Relu (b)", (17, 17)),
         ("n = Shape (a)\n  b = ConstantOfShape (n)\n  y = Add (a, b)", (17, 17)),
         ("b = Slice (a, cut, ends, axes)\n  y = Conv (b, w)", (5, 5)),
+        ("b = Reshape (a, eight)\n  y = Conv (b, w)", (32, 32)),
+        ("y = com.microsoft.FusedConv (a, w, k, z8)", (17, 17)),
+        (
+            """n = Shape (a)
+  m = Gather <axis = 0> (n, h)
+  c1 = Add (m, minus)
+  p = Concat <axis = 0> (nil, c1, pair, nil, nil, pair)
+  b = Pad (a, p)
+  y = Conv (b, w)""",
+            (18, 18),
+        ),
+        (
+            """n = If (yes) <then_branch = t () => (int64[4] u) { u = Shape (a) },
+ else_branch = e () => (int64[4] v) { v = Shape (x) }>
+  y = Reshape (a, n)""",
+            (18, 18),
+        ),
     ],
-    ids=["turned", "grid", "nothing-left"],
+    ids=["turned", "grid", "nothing-left", "channels", "summand", "channel-pads", "branches"],
 )
 def test_what_does_not_follow_is_not_told_wrong(tail: str, size: tuple[int, int]) -> None:
     facts = facts_of(TAIL.format(tail))
     assert facts.geometry is not None
     assert not Resized(facts.geometry, size=size).complete
     check_size(facts, size)
+
+
+@pytest.mark.parametrize("pool", ["MaxPool", "AveragePool"])
+@pytest.mark.parametrize(
+    "window",
+    [
+        "kernel_shape = [3,3], dilations = [2,2]",
+        "kernel_shape = [2,2], strides = [3,3]",
+        "kernel_shape = [3,3], strides = [2,2]",
+    ],
+)
+@pytest.mark.parametrize("size", [(17, 17), (22, 27)])
+def test_pools_that_pad_automatically(pool: str, window: str, size: tuple[int, int]) -> None:
+    tail = f'b = {pool} <auto_pad = "SAME_UPPER", {window}> (a)\n  y = Relu (b)'
+    facts = facts_of(TAIL.format(tail), opset=19)
+    check_size(facts, size)
+
+
+@pytest.mark.parametrize("mode", ["SAME_UPPER", "SAME_LOWER"])
+@pytest.mark.parametrize("window", ["strides = [2,2]", "strides = [5,4]", "dilations = [2,3]"])
+def test_convolutions_that_pad_automatically(mode: str, window: str) -> None:
+    facts = facts_of(
+        TAIL.format(f'b = Conv <auto_pad = "{mode}", {window}> (a, w)\n  y = Relu (b)')
+    )
+    for size in ((17, 17), (18, 25), (31, 40)):
+        check_size(facts, size)
+        assert Resized(facts.geometry, size=size).complete  # type: ignore[arg-type]  # is an image
+
+
+def test_a_constant_that_stays_as_it_is_changes_nothing() -> None:
+    """The batch is taken from the shape of a map; its size is not."""
+    tail = """n = Shape (a)
+  m = Gather <axis = 0> (n, nil)
+  t = Concat <axis = 0> (m, rest)
+  c1 = Conv <pads = [1,1,1,1]> (a, w)
+  g = GlobalAveragePool (c1)
+  y = Reshape (g, t)"""
+    facts = facts_of(TAIL.format(tail).replace("float[1,M,N,K] y", "float[M,N] y"))
+    assert facts.geometry is not None
+    there = Resized(facts.geometry, size=(17, 17))
+    assert (there.runs, there.complete) == (True, True)
+    assert {name: value.tolist() for name, value in there.constants.items()} == {"n": [1, 4, 9, 9]}
+    check_size(facts, (17, 17))
