@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 BAND = 0.5
 """Share of the paths lost at a side from which on its pixels belong to the starved band."""
+ROUNDING = 1e-9
+"""What is no less than that below the limit lies on it."""
 LARGE = 2.0**128
 """Numbers above it are scaled down, with the exponent kept beside them."""
 ALL, FIRST, LAST, MIDDLE, CENTRE, CELL = range(6)
@@ -240,7 +242,7 @@ def starved_band(real: BorderPaths, full: BorderPaths) -> int:
     """
     widths = [0]
     for mine, theirs in zip(real.profiles, full.profiles, strict=True):
-        starved = mine < (1 - BAND) * theirs
+        starved = mine < (1 - BAND) * theirs * (1 - ROUNDING)
         for line in (starved, starved[::-1]):
             fed = np.flatnonzero(~line)
             widths.append(int(fed[0]) if len(fed) else len(line))

@@ -321,7 +321,7 @@ def _walk_with(facts: Facts, changed: Mapping[str, Operator]) -> NDArray[np.floa
     """Return the local walk of the graph with some operators replaced."""
     if facts.geometry is not None:
         twin, ends = Resized(facts.geometry, changed=changed), facts.functional()
-        if not twin.lost and not twin.moves(ends):
+        if not twin.lost and not twin.moves(ends) and not twin.decides_branches:
             other = twin.other
             return sweep(facts.geometry, ends, Semiring.WALK, local=True, other=other).values
     coverage = facts.with_operators(changed).coverage(local=True)

@@ -94,7 +94,8 @@ def padded_paths(facts: Facts, layers: Sequence[Operator]) -> Twins | None:
     size, step = facts.image_size, period(facts)
     if padded.keys() <= stored:
         resized, heads = Resized(facts.geometry, changed=padded), facts.heads
-        if heads and resized.lost.isdisjoint(facts.feature_maps):
+        known = resized.lost.isdisjoint(facts.feature_maps) and not resized.decides_branches
+        if heads and known:
             small = prod(size) <= SMALL
             end, way = (None, ()) if small else stem_to(facts)
             other = resized.other

@@ -63,6 +63,16 @@ class Recomputed:
         self._work_out(max(places.get(name, -1) for name in operator.inputs))
         return any(name in self.values or name in self.unknown for name in operator.inputs)
 
+    @property
+    def any(self) -> bool:
+        """Whether there are such constants at all."""
+        return bool(self._measured.makers)
+
+    @property
+    def decides_branches(self) -> bool:
+        """Whether one of them may be the condition of an If, whose branch stands in its place."""
+        return self._measured.decides_branches
+
     def work_out_all(self) -> None:
         """Work out the constants that no operator has asked for."""
         self._work_out(len(self._measured.makers) - 1)
@@ -145,6 +155,8 @@ class _Measured:
     """By name of the constant the place of its maker."""
     readers: frozenset[str]
     """The names of the operators that are given one."""
+    decides_branches: bool
+    """One of them is the condition of an If that was replaced by one of its branches."""
 
 
 def _measured(geometry: Geometry) -> _Measured:
@@ -153,7 +165,8 @@ def _measured(geometry: Geometry) -> _Measured:
         flows, operators = geometry.flows, geometry.resolution.operators
         makers: list[tuple[Operator, Sequence[str]]] = []
         places: dict[str, int] = {}
-        read = {name for operator in operators for name in operator.inputs if name}
+        conditions = _conditions(geometry)
+        read = {name for operator in operators for name in operator.inputs if name} | conditions
         for operator in operators:
             # Beside a map that is followed an operator may make one that is not: a mask, indices.
             made = [name for name in operator.outputs if name in read and name not in flows]
@@ -163,9 +176,24 @@ def _measured(geometry: Geometry) -> _Measured:
         readers = (
             op.name for op in operators if places and not places.keys().isdisjoint(op.inputs)
         )
-        geometry.kept["measured",] = _Measured(makers, places, frozenset(readers))
+        geometry.kept["measured",] = _Measured(
+            makers, places, frozenset(readers), not conditions.isdisjoint(places)
+        )
     kept: _Measured = geometry.kept["measured",]
     return kept
+
+
+def _conditions(geometry: Geometry) -> set[str]:
+    """Return what decided which branch of an If stands in its place."""
+    model = geometry.resolution.model
+    if not any(operator.bodies for operator in model.main.operators):
+        return set()
+    there = {operator.name for operator in geometry.resolution.operators}
+    return {
+        operator.inputs[0]
+        for _, operator in model.walk()
+        if operator.op_type == "If" and operator.inputs and operator.name not in there
+    }
 
 
 def _reads(names: Iterable[str], *known: Mapping[str, object]) -> bool:

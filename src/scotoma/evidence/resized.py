@@ -91,7 +91,7 @@ class Resized:
         self._shapes: dict[str, Sizes | None] = {}
         """Of tensors that are lost."""
         self._pads: dict[str, list[tuple[int, int]]] = {}
-        """Of Pads that are given other numbers, by axis of their output."""
+        """Of Pads whose input or numbers are others, by axis of their output."""
         self._known = arrows(geometry, local=True)
         self._resolved = geometry.resolution
         self._constants = Recomputed(geometry, self._moves, self._shape)
@@ -118,6 +118,16 @@ class Resized:
         """The constants that follow from the shapes of maps and are others, as far as asked for."""
         return self._constants.values
 
+    @property
+    def measures(self) -> bool:
+        """Whether constants follow from the shapes of maps."""
+        return self._constants.any
+
+    @property
+    def decides_branches(self) -> bool:
+        """Whether the sizes of maps may decide which branch of an If is taken."""
+        return self._constants.decides_branches
+
     def moves(self, tensors: Iterable[str]) -> bool:
         """Tell whether some of the tensors have other sizes than in the graph as it is."""
         return any(map(self._moves, tensors))
@@ -133,18 +143,21 @@ class Resized:
         shape = self._shape(tensor)
         return None if shape is None else shape[axes[label]]
 
-    def padding_in_front(self, tensor: str, label: int) -> tuple[int, int]:
+    def padding_in_front(self, tensor: str, label: int) -> tuple[int, int] | None:
         """Return the padding, begin and end, that an operator adds just before a layer.
 
-        As `scotoma.trace.heads.padding_in_front`, but with what a Pad is given now.
+        As `scotoma.trace.heads.padding_in_front`, but with what is given now; None if unknown.
         """
         name = uncopied(self.geometry, tensor)
-        axes = self.geometry.spatial_axes(name)
-        begin, end = padding_in_front(self.geometry, tensor, label)
-        if name in self._pads and axes is not None:
-            begin, end = self._pads[name][axes[label]]
-        cells = self.along(name, label)
-        fits = cells is not None and min(begin, end) >= 0 and 2 * (begin + end) < cells
+        axes, flow = self.geometry.spatial_axes(name), self.geometry.flows.get(name)
+        known = name in self._pads or self._moves(name)
+        if axes is None or flow is None or not known:
+            return padding_in_front(self.geometry, tensor, label)
+        cells = [self.along(name, other) for other in range(len(axes))]
+        if None in cells or 1 in cells or (flow.operator and _joins(flow.operator, axes)):
+            return None
+        begin, end = self._pads[name][axes[label]] if name in self._pads else (0, 0)
+        fits = min(begin, end) >= 0 and 2 * (begin + end) < (cells[label] or 0)
         return (begin, end) if fits else (0, 0)
 
     @property
@@ -157,7 +170,7 @@ class Resized:
         """Whether the image alone decides all sizes, and all operators are known as it is."""
         resolution = self._resolved
         known = not resolution.unresolved and not self.geometry.unanalysed
-        return known and len(resolution.inputs) == 1
+        return known and len(resolution.inputs) == 1 and not self.decides_branches
 
     @property
     def complete(self) -> bool:
@@ -309,6 +322,8 @@ class Resized:
             raise OtherError
         if operator.op_type == "Identity" and operator.name in self.changed:
             return [WindowMap(1, 1, 1, 0, cells, cells) for cells in before]
+        if places_of(self.geometry, known[0][0].layout) is None:
+            raise OtherError
         taps = taps_of(operator, places, len(flow.layout))
         resolver = self._constants.step(operator)
         HANDLERS["", operator.op_type](resolver)
@@ -332,10 +347,9 @@ class Resized:
         return padded_maps(resolver, self._pads_of(name, resolver), places, before)
 
     def _pads_of(self, name: str, resolver: Step) -> list[tuple[int, int]]:
-        """Return what a Pad is given by axis, and take note of it where it is something else."""
+        """Return what a Pad is given by axis, and take note of it."""
         pads = pads_of(resolver, resolver.shape())
-        if self._constants.reaches(resolver.op):
-            self._pads[name] = pads
+        self._pads[name] = pads
         return pads
 
     def _keeps_others(self, name: str, shape: Sizes | None, places: Sizes) -> bool:
@@ -393,6 +407,14 @@ class Resized:
                 return
             if all(shape[place] > 0 for place in places):
                 self._sizes[tensor] = tuple(shape[place] for place in places)
+
+
+def _joins(operator: Operator, axes: Sequence[int]) -> bool:
+    """Tell whether a Concat puts maps side by side along an axis of the image."""
+    axis = operator.attributes.get("axis", 1)
+    if operator.op_type != "Concat":
+        return False
+    return not isinstance(axis, int) or axis < 0 or axis in axes
 
 
 def _steps(maps: Sequence[WindowMap]) -> Steps:

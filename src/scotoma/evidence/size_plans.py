@@ -89,7 +89,8 @@ def plan_of(geometry: Geometry, flow: Flow, known: Arrows) -> Plan:
         same = any(w.auto_pad.startswith("SAME") for w in windows)
         fixed = not any(w.transposed for w in windows)
         fixed = fixed and (operator.op_type in CONVOLUTIONS or not same)
-        if len(flow.readings) == 1 and operator.op_type in SLIDING and windows and fixed:
+        whole = places_of(geometry, used[0][0].layout) is not None
+        if whole and len(flow.readings) == 1 and operator.op_type in SLIDING and windows and fixed:
             taps = taps_of(operator, places, len(flow.layout))
             return Plan(reads, windows=windows, taps=taps)
     except OtherError:

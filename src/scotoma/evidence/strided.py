@@ -10,6 +10,7 @@ import numpy as np
 
 from scotoma.errors import UsageError
 from scotoma.evidence.resized import Resized
+from scotoma.evidence.window_maps import CONVOLUTIONS, automatic
 from scotoma.resolve import resolve
 
 if TYPE_CHECKING:
@@ -131,13 +132,19 @@ def strided_layers(facts: Facts) -> list[Strided]:
             continue
         if not facts.is_local(operator):
             continue
-        for label, window in enumerate(windows):
+        for label, window in zip(_labels(facts, operator, rank), windows, strict=True):
             if window.stride > 1 and not window.transposed:
                 begin, end = window.pad_begin, window.pad_end
                 before, after = facts.padding_in_front(operator.inputs[0], label)
                 size = window.size_in - before - after
                 found.append(Strided(operator, label, window, size, begin + before, end + after))
     return found
+
+
+def _labels(facts: Facts, operator: Operator, rank: int) -> Sequence[int]:
+    """Return which axis of the image each window of a layer slides along."""
+    axes = facts.geometry.spatial_axes(operator.inputs[0]) if facts.geometry is not None else None
+    return range(rank) if axes is None else [axes.index(axis) for axis in sorted(axes)]
 
 
 def even_at(layers: Iterable[Strided], sizes: Mapping[str, Sizes], count: int) -> Mask | None:
@@ -189,7 +196,9 @@ def is_even(facts: Facts, layers: Iterable[Strided], size: Sequence[int]) -> boo
         found = [_is_uneven_there(layer, there) for layer in known]
         if None not in found:
             return not any(found)
-    if any(layer.size != layer.window.size_in for layer in known):
+    turned = any(list(_labels(facts, s.operator, len(size))) != [*range(len(size))] for s in known)
+    padded = any(layer.size != layer.window.size_in for layer in known)
+    if there is None or there.measures or turned or padded:
         anew = facts.at(size)
         return None if anew is None else not any(s.uneven for s in strided_layers(anew))
     examined, refused = facts.resolution.examined, facts.resolution.refused_at
@@ -215,8 +224,13 @@ def _is_uneven_there(layer: Strided, there: Resized) -> bool | None:
     cells = there.along(tensor, layer.label)
     if cells is None:
         return None
-    if layer.window.auto_pad.startswith("SAME"):
-        return bool(layer.uneven_at(np.array([cells])).any())
-    before, after = there.padding_in_front(tensor, layer.label)
-    begin, end = layer.window.pad_begin + before, layer.window.pad_end + after
+    front, window = there.padding_in_front(tensor, layer.label), layer.window
+    if front is None:
+        return None
+    before, after = front
+    if window.auto_pad.startswith("SAME"):
+        if layer.operator.op_type not in CONVOLUTIONS:
+            return None if before or after else bool(layer.uneven_at(np.array([cells])).any())
+        window = automatic(window, cells)
+    begin, end = window.pad_begin + before, window.pad_end + after
     return replace(layer, size=cells - before - after, begin=begin, end=end).uneven

@@ -45,7 +45,8 @@ def every_pixel_read(facts: Facts, size: Sequence[int]) -> bool:
             return False
         told = there.complete and not facts.unanalysed
         ends, other = facts.functional(), there.other
-        reads = reads_all(facts.geometry, ends, there) if not there.refused else None
+        follows = not there.refused and not there.decides_branches
+        reads = reads_all(facts.geometry, ends, there) if follows else None
         if reads is False or (reads and told):
             return reads
         if told:

@@ -78,7 +78,7 @@ def _window_map(window: Window, cells: int, taps: Taps) -> WindowMap:
     if window.size_in == cells:
         return WindowMap.of(window, taps)
     if window.auto_pad.startswith("SAME"):
-        return WindowMap.of(_automatic(window, cells), taps)
+        return WindowMap.of(automatic(window, cells), taps)
     begin, end, out = window.pad_begin, window.pad_end, _behind(window, cells)
     return WindowMap(
         window.kernel, window.stride, window.dilation, begin, cells, out, False, taps, end
@@ -153,7 +153,7 @@ def _behind(window: Window, cells: int) -> int:
     if window.transposed:
         raise OtherError
     if window.auto_pad.startswith("SAME"):
-        return _automatic(window, cells).size_out
+        return automatic(window, cells).size_out
     begin, stride = window.pad_begin, window.stride
     room = cells + begin + window.pad_end - window.extent
     if room < 0:
@@ -163,7 +163,7 @@ def _behind(window: Window, cells: int) -> int:
     return out + (partial and out * stride < cells + begin)
 
 
-def _automatic(window: Window, cells: int) -> Window:
+def automatic(window: Window, cells: int) -> Window:
     """Return the window of a convolution that pads automatically over so many cells."""
     kernel, stride, dilation = window.kernel, window.stride, window.dilation
     return conv_window(cells, Slide(kernel, stride, dilation, auto_pad=window.auto_pad))
