@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 from scotoma.evidence.recomputed import Recomputed
 from scotoma.evidence.size_plans import (
     PLAIN,
+    SUMMARIES,
     Plan,
     check_constants,
     check_places,
+    joins_maps,
     places_of,
     plan_of,
 )
@@ -49,14 +51,6 @@ if TYPE_CHECKING:
     from scotoma.trace.reading import Flow, Reading
 
     Sizes = tuple[int, ...]
-
-SUMMARIES = frozenset(
-    {
-        "GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool", "ReduceL1", "ReduceL2", "ReduceMax",
-        "ReduceMean", "ReduceMin", "ReduceSum",
-    }
-)  # fmt: skip
-"""Operators whose output has the same size whatever that of the axes which they sum up."""
 
 
 class Resized:
@@ -154,7 +148,7 @@ class Resized:
         if axes is None or flow is None or not known:
             return padding_in_front(self.geometry, tensor, label)
         cells = [self.along(name, other) for other in range(len(axes))]
-        if None in cells or 1 in cells or (flow.operator and _joins(flow.operator, axes)):
+        if None in cells or 1 in cells or (flow.operator and joins_maps(flow.operator, axes)):
             return None
         begin, end = self._pads[name][axes[label]] if name in self._pads else (0, 0)
         fits = min(begin, end) >= 0 and 2 * (begin + end) < (cells[label] or 0)
@@ -407,14 +401,6 @@ class Resized:
                 return
             if all(shape[place] > 0 for place in places):
                 self._sizes[tensor] = tuple(shape[place] for place in places)
-
-
-def _joins(operator: Operator, axes: Sequence[int]) -> bool:
-    """Tell whether a Concat puts maps side by side along an axis of the image."""
-    axis = operator.attributes.get("axis", 1)
-    if operator.op_type != "Concat":
-        return False
-    return not isinstance(axis, int) or axis < 0 or axis in axes
 
 
 def _steps(maps: Sequence[WindowMap]) -> Steps:

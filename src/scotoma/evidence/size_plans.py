@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
@@ -45,6 +46,14 @@ PLAIN = (
     )
 )  # fmt: skip
 """Operators that do at every size the same along the axes of the image, if they run at all."""
+
+SUMMARIES = frozenset(
+    {
+        "GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool", "ReduceL1", "ReduceL2", "ReduceMax",
+        "ReduceMean", "ReduceMin", "ReduceSum",
+    }
+)  # fmt: skip
+"""Operators whose output has the same size whatever that of the axes which they sum up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,3 +201,11 @@ def check_places(shape: Sizes | None, places: Sizes, rank: int, *, old: bool = F
     for axis, cells in enumerate(shape, rank - len(shape)):
         if axis in places and cells != 1:
             raise OtherError
+
+
+def joins_maps(operator: Operator, axes: Sequence[int]) -> bool:
+    """Tell whether a Concat puts maps side by side along an axis of the image."""
+    axis = operator.attributes.get("axis", 1)
+    if operator.op_type != "Concat":
+        return False
+    return not isinstance(axis, int) or axis < 0 or axis in axes
