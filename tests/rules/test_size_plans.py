@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from text_models import facts_of
 
-import scotoma.evidence.strided
 from scotoma.evidence.baked import baked_size
 from scotoma.evidence.resized import Resized
 from scotoma.evidence.strided import is_even, strided_layers
+from scotoma.facts import Facts
 
 SIZE = (17, 17)
 NET = """
@@ -64,7 +64,7 @@ def test_what_runs_at_another_size(name: str, monkeypatch: pytest.MonkeyPatch) -
     there = Resized(facts.geometry, size=SIZE)
     assert (there.runs, there.complete) == (runs, complete)
     if runs:
-        monkeypatch.setattr(scotoma.evidence.strided, "resolve", None)
+        monkeypatch.setattr(Facts, "at", None)
         layers = strided_layers(facts)
         assert [layer.operator.op_type for layer in layers] == ["Conv", "Conv"]
         assert (is_even(facts, layers, (16, 16)), is_even(facts, layers, SIZE)) == (False, True)

@@ -64,11 +64,6 @@ class Recomputed:
         return any(name in self.values or name in self.unknown for name in operator.inputs)
 
     @property
-    def any(self) -> bool:
-        """Whether there are such constants at all."""
-        return bool(self._measured.makers)
-
-    @property
     def decides_branches(self) -> bool:
         """Whether one of them may be the condition of an If, whose branch stands in its place."""
         return self._measured.decides_branches

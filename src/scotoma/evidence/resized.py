@@ -113,11 +113,6 @@ class Resized:
         return self._constants.values
 
     @property
-    def measures(self) -> bool:
-        """Whether constants follow from the shapes of maps."""
-        return self._constants.any
-
-    @property
     def decides_branches(self) -> bool:
         """Whether the sizes of maps may decide which branch of an If is taken."""
         return self._constants.decides_branches

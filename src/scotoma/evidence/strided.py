@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scotoma.errors import UsageError
 from scotoma.evidence.resized import Resized
 from scotoma.evidence.window_maps import CONVOLUTIONS, automatic
-from scotoma.resolve import resolve
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -176,7 +174,7 @@ def even_at(layers: Iterable[Strided], sizes: Mapping[str, Sizes], count: int) -
 def is_even(facts: Facts, layers: Iterable[Strided], size: Sequence[int]) -> bool | None:
     """Tell whether none of the strided layers is uneven at another input size.
 
-    Paddings that the graph computes from the size are worked out anew.
+    The graph is analysed at that size where the sizes of its maps do not tell.
 
     Parameters
     ----------
@@ -196,26 +194,8 @@ def is_even(facts: Facts, layers: Iterable[Strided], size: Sequence[int]) -> boo
         found = [_is_uneven_there(layer, there) for layer in known]
         if None not in found:
             return not any(found)
-    turned = any(list(_labels(facts, s.operator, len(size))) != [*range(len(size))] for s in known)
-    padded = any(layer.size != layer.window.size_in for layer in known)
-    if there is None or there.measures or turned or padded:
-        anew = facts.at(size)
-        return None if anew is None else not any(s.uneven for s in strided_layers(anew))
-    examined, refused = facts.resolution.examined, facts.resolution.refused_at
-    try:
-        at = resolve(facts.model, size=tuple(size), input_name=examined.name if examined else None)
-    except UsageError:
-        return None
-    if {u.operator.name for u in at.refused_at} - {u.operator.name for u in refused}:
-        return None
-    for layer in known:
-        windows = at.windows.get(layer.operator.name)
-        if windows is None:
-            return False
-        w = windows[layer.label]
-        if Strided(layer.operator, layer.label, w, w.size_in, w.pad_begin, w.pad_end).uneven:
-            return False
-    return True
+    anew = facts.at(size)
+    return None if anew is None else not any(s.uneven for s in strided_layers(anew))
 
 
 def _is_uneven_there(layer: Strided, there: Resized) -> bool | None:
